@@ -1,0 +1,21 @@
+/* uring/verdict.h — what to do with each errno of each operation, decided by name, in one place.
+ *
+ * Nobody else compares an operation's result with an errno to decide about a retry. */
+#ifndef RMILL_URING_VERDICT_H
+#define RMILL_URING_VERDICT_H
+
+#include "uring/operation.h"
+
+enum rmill_verdict {
+    RMILL_VERDICT_DONE,     /* result >= 0: it did what was asked, perhaps in part. */
+    RMILL_VERDICT_RETRY,    /* Nothing happened; do the same again (EINTR; EAGAIN of a regular file). */
+    RMILL_VERDICT_ANSWER,   /* A fact about the world for the caller: ENOENT, ENOSPC, EIO, ECANCELED ... */
+    RMILL_VERDICT_SCARCE,   /* The kernel is short of something (ENOMEM, EMFILE): answer, and count it. */
+    RMILL_VERDICT_BUG,      /* Only a mistake of ours gives this (EFAULT, EBADF): panic in the engine. */
+};
+
+/* The verdict on `result` (>= 0, or -errno) of an operation `opcode`. An errno the table does not list for
+ * the opcode is an ANSWER: the world is larger than our list. Thread: any. */
+enum rmill_verdict rmill_verdict_of(enum rmill_opcode opcode, int32_t result);
+
+#endif

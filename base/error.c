@@ -19,6 +19,17 @@ rmill_error_set(struct rmill_error *error, int code, const char *format, ...)
     return code;
 }
 
+/* As much of `text` after the advice as there is room for. */
+static void
+append(struct rmill_error *error, const char *text)
+{
+    size_t used = strlen(error->advice);
+    size_t bytes = rmill_min_u64(strlen(text), sizeof(error->advice) - 1 - used);
+
+    memcpy(error->advice + used, text, bytes);
+    error->advice[used + bytes] = '\0';
+}
+
 void
 rmill_error_prefix(struct rmill_error *error, const char *format, ...)
 {
@@ -32,8 +43,9 @@ rmill_error_prefix(struct rmill_error *error, const char *format, ...)
     va_start(arguments, format);
     int used = vsnprintf(error->advice, sizeof(error->advice), format, arguments);
     va_end(arguments);
-    if (used >= 0 && (size_t)used < sizeof(error->advice)) {
-        (void)snprintf(error->advice + used, sizeof(error->advice) - (size_t)used, ": %s", old);
+    if (used >= 0) {
+        append(error, ": ");
+        append(error, old);
     }
 }
 

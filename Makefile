@@ -29,6 +29,14 @@ LIBRARY_LIBS := $(shell $(PKG_CONFIG) --libs liburing numa libxxhash) -lpthread
 PROGRAM_LIBS := $(LIBRARY_LIBS) $(shell $(PKG_CONFIG) --libs libzstd jansson)
 endif
 
+# Commands are shown in short; V=1 shows them whole.
+ifeq ($(V),)
+Q := @
+say = @echo '  $(1) $@'
+else
+say = @:
+endif
+
 # --- flags ----------------------------------------------------------------------------------------------
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-unused-parameter
@@ -69,29 +77,35 @@ all: $(PROGRAM) $(LIBRARY_A) $(BUILD)/libringmill.so $(BUILD)/ringmill.pc ## the
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 $(LIBRARY_A): $(call object,$(SHARED_SOURCES) $(LINUX_SOURCES))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 
 $(SIM_A): $(call object,$(SHARED_SOURCES) $(SIM_SOURCES))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 
 $(PROGRAM_A): $(call object,$(PROGRAM_SOURCES))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 
 $(LIBRARY_SO): $(call object,$(SHARED_SOURCES) $(LINUX_SOURCES)) engine/ringmill.map
-	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libringmill.so.$(SOVERSION) \
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libringmill.so.$(SOVERSION) \
 	    -Wl,--version-script=engine/ringmill.map -o $@ $(filter %.o,$^) $(LIBRARY_LIBS)
 
 $(BUILD)/libringmill.so: $(LIBRARY_SO)
-	ln -sf $(notdir $<) $@
+	$(Q)ln -sf $(notdir $<) $@
 
 $(PROGRAM): $(BUILD)/cli/main.o $(PROGRAM_A) $(LIBRARY_A)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
 
 $(BUILD)/ringmill.pc: Makefile
 	@mkdir -p $(@D)
@@ -111,15 +125,18 @@ SIM_BINS     := $(patsubst %.c,$(BUILD)/%,$(SIM_TESTS))
 FUZZ_BINS    := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
 
 $(TEST_BINS): $(BUILD)/%: $(BUILD)/%.o $(TEST_HELPERS) $(PROGRAM_A) $(LIBRARY_A)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS) -lcmocka
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS) -lcmocka
 
 $(SIM_BINS): $(BUILD)/%: $(BUILD)/%.o $(TEST_HELPERS) $(PROGRAM_A) $(SIM_A)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS) -lcmocka
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS) -lcmocka
 
 # A fuzz target linked with a plain driver replays its corpus; `make fuzz` links it with libFuzzer.
 $(FUZZ_BINS): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o \
               $(PROGRAM_A) $(LIBRARY_A)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
 
 tests: all $(TEST_BINS) $(SIM_BINS) $(FUZZ_BINS)
 
@@ -176,7 +193,8 @@ BENCH_SOURCES := $(wildcard tests/bench/bench_*.c)
 BENCH_BINS    := $(patsubst %.c,$(BUILD)/%,$(BENCH_SOURCES))
 
 $(BENCH_BINS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/bench/bench.o $(PROGRAM_A) $(LIBRARY_A)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
 
 benches: $(BENCH_BINS)
 

@@ -4,8 +4,8 @@
  *
  * A command is one constant `struct rmill_command`. Its table of options is the only place where an
  * option is described: parsing, `--help`, the man page and the shell completion are all made from
- * it. To add a command, define the struct in its folder, named rmill_command_NAME, and add one line to
- * cli/registry.c.
+ * it. To add a command, define the struct in its folder, named rmill_command_NAME, and add one line
+ * to cli/registry.c.
  *
  *     static const struct rmill_option_spec options[] = {
  *         {.name = "output", .letter = 'o', .type = RMILL_OPTION_STRING, .value = "FILE",

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
+#include "cli/units.h"
 
 #define DRAW_INTERVAL_NS (100 * RMILL_NS_PER_MS)
 #define RATE_INTERVAL_NS (500 * RMILL_NS_PER_MS)
@@ -20,58 +21,6 @@
 /* Whether a line is on the terminal now. Written by the drawer and by whoever hides it: an exchange
  * decides who erases, so the erasing happens once. Relaxed: it orders nothing but itself. */
 static atomic_bool line_shown;
-
-char *
-rmill_progress_bytes(char to[32], double bytes)
-{
-    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
-    size_t unit = 0;
-
-    while (bytes >= 999.5 && unit + 1 < RMILL_ARRAY_COUNT(units)) {
-        bytes /= 1000;
-        unit++;
-    }
-    snprintf(to, 32,
-             unit > 0 && bytes < 99.95 ? (bytes < 9.995 ? "%.2f %s" : "%.1f %s") : "%.0f %s", bytes,
-             units[unit]);
-    return to;
-}
-
-char *
-rmill_progress_duration(char to[32], double seconds)
-{
-    uint64_t whole;
-
-    if (seconds < 59.95) {
-        snprintf(to, 32, "%.*f s", seconds < 9.995 ? 2 : 1, seconds);
-        return to;
-    }
-    whole = seconds < 1e15 ? (uint64_t)(seconds + 0.5) : (uint64_t)1e15;
-    if (whole < 3600) {
-        snprintf(to, 32, "%u min %u s", (unsigned)(whole / 60), (unsigned)(whole % 60));
-    } else {
-        snprintf(to, 32, "%llu h %u min", (unsigned long long)(whole / 3600),
-                 (unsigned)(whole % 3600 / 60));
-    }
-    return to;
-}
-
-char *
-rmill_progress_count(char to[32], uint64_t count)
-{
-    char digits[32];
-    int digit_count = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)count);
-    size_t at = 0;
-
-    for (int i = 0; i < digit_count; i++) {
-        if (i > 0 && (digit_count - i) % 3 == 0) {
-            to[at++] = ',';
-        }
-        to[at++] = digits[i];
-    }
-    to[at] = '\0';
-    return to;
-}
 
 static void
 terminal_write(const char *text, size_t bytes)
@@ -160,32 +109,32 @@ line_format(const struct rmill_progress *progress, const struct measure *measure
 
     append(line, &bytes, "%s", progress->verb);
     if (in_bytes) {
-        append(line, &bytes, "  %s", rmill_progress_bytes(a, (double)measure->done_bytes));
+        append(line, &bytes, "  %s", rmill_units_bytes(a, (double)measure->done_bytes));
         if (measure->total_bytes > 0) {
-            append(line, &bytes, " of %s", rmill_progress_bytes(b, (double)measure->total_bytes));
+            append(line, &bytes, " of %s", rmill_units_bytes(b, (double)measure->total_bytes));
         }
     }
     if (total > 0) {
         append(line, &bytes, "  %u%%",
                (unsigned)(100.0 * (double)rmill_min_u64(done, total) / (double)total));
     }
-    append(line, &bytes, "  %s", rmill_progress_count(a, measure->done_items));
+    append(line, &bytes, "  %s", rmill_units_count(a, measure->done_items));
     if (measure->total_items > 0) {
-        append(line, &bytes, " of %s", rmill_progress_count(b, measure->total_items));
+        append(line, &bytes, " of %s", rmill_units_count(b, measure->total_items));
     }
     append(line, &bytes, " items");
     if (now_ns - progress->moved_ns >= STALL_NS) {
         append(line, &bytes, "  no progress for %s",
-               rmill_progress_duration(a, (double)(now_ns - progress->moved_ns) / 1e9));
+               rmill_units_duration(a, (double)(now_ns - progress->moved_ns) / 1e9));
     } else if (progress->rate > 0) {
         if (in_bytes) {
-            append(line, &bytes, "  %s/s", rmill_progress_bytes(a, progress->rate));
+            append(line, &bytes, "  %s/s", rmill_units_bytes(a, progress->rate));
         } else {
-            append(line, &bytes, "  %s/s", rmill_progress_count(a, (uint64_t)progress->rate));
+            append(line, &bytes, "  %s/s", rmill_units_count(a, (uint64_t)progress->rate));
         }
         if (total > done) {
             append(line, &bytes, "  ETA %s",
-                   rmill_progress_duration(a, (double)(total - done) / progress->rate));
+                   rmill_units_duration(a, (double)(total - done) / progress->rate));
         }
     }
 }

@@ -43,13 +43,4 @@ void rmill_progress_end(struct rmill_progress *progress);
  */
 void rmill_progress_hide(void);
 
-/* "1.21 GB", "812 kB", "17 B": powers of 1000. Returns `to`. */
-char *rmill_progress_bytes(char to[32], double bytes);
-
-/* "2.7 s", "3 min 20 s", "1 h 4 min". Returns `to`. */
-char *rmill_progress_duration(char to[32], double seconds);
-
-/* 1234567 as "1,234,567". Returns `to`. */
-char *rmill_progress_count(char to[32], uint64_t count);
-
 #endif

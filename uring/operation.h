@@ -32,7 +32,11 @@
  *   SYMLINK     address (target) fd2 address2 (new name)
  *   POLL        fd flags (POLLIN ...)               result = events
  *   TIMEOUT     offset (ns from now)                result = -ETIME when it ran out
- *   CANCEL      address (the struct rmill_operation * to cancel)   result = 0, -ENOENT or -EALREADY */
+ *   CANCEL      address (the struct rmill_operation * to cancel, still readable when this is submitted)
+ *               result = 0, -ENOENT (no longer there) or -EALREADY (it runs and will end by itself); the
+ *               target's own callback runs in any case, with -ECANCELED or with what it did
+ *
+ * An opcode the kernel does not know answers -EOPNOTSUPP. */
 enum rmill_opcode {
     RMILL_OP_NOP,
     RMILL_OP_READ,

@@ -7,12 +7,13 @@
  *
  * Invariants
  *   I1  submit never refuses and never drops: what does not fit waits in a list in submission order.
- *   I2  at most `in_flight_max` operations are with the kernel, and the completion queue has at least that much
- *       room, so it cannot overflow; an overflow is counted as a bug of ours.
+ *   I2  at most `in_flight_max` operations are with the kernel, and besides them at most `entries` cancels, so that
+ *       a cancel never waits for what it is to end. The completion queue has room for all of them and for an
+ *       eighth of its size in wakes, so it cannot overflow; an overflow loses nothing, but is counted as a bug.
  *   I3  every operation handed in is completed exactly once, also after a cancel.
  *   I4  an answer carries index and generation; one that fits no operation in flight is a panic.
  * It knows no fiber, no core, no retry: a short read or -EINTR is handed on as it came.
- * Cost: submit = one SQE filled (two lines); enter = at most one system call for any number of operations. */
+ * Cost: submit = one SQE filled (two lines); enter = at most one system call per `entries` operations. */
 #ifndef RMILL_URING_RING_H
 #define RMILL_URING_RING_H
 
@@ -34,6 +35,8 @@ struct rmill_ring_options {
     uint32_t workers_max;    /* Bound of the kernel's helper threads (io-wq) per kind; 32. */
     bool submission_polling; /* SQPOLL. Costs a core; off. */
     bool plain;              /* Do not climb the set-up ladder: no optional flag at all. For tests and doctor. */
+    bool event_wakes;        /* Wake through the event descriptor even where MSG_RING works. */
+    uint32_t setup_refused;  /* IORING_SETUP_* flags not to ask for, so that a test gets an older kernel's ring. */
     const uint32_t *worker_cpus; /* CPUs of the helper threads; NULL = those of the creating thread. Borrowed. */
     uint32_t worker_cpu_count;
 };
@@ -49,7 +52,7 @@ struct rmill_ring_features {
     bool ring_fd_registered;   /* 5.18: saves the file look-up of every enter. */
     bool files_registered;     /* 5.19: sparse table. */
     bool buffers_registered;   /* the arena's regions are fixed buffers. */
-    bool message_ring;         /* 5.18, and a real cross-thread wake has been seen to arrive. */
+    bool message_ring;         /* 5.18, and one sent to this ring itself arrived; see uring/selftest.h. */
     bool workers_bounded;      /* 5.15: IORING_REGISTER_IOWQ_MAX_WORKERS. */
     bool workers_pinned;       /* 5.14: IORING_REGISTER_IOWQ_AFF. */
     bool no_iowait;            /* 6.15: an idle wait is not counted as iowait. */
@@ -83,8 +86,9 @@ void rmill_ring_submit(struct rmill_ring *ring, struct rmill_operation *operatio
 /* Submit what is queued, reap what is done, run the callbacks; callbacks may submit more.
  * `wait_ns`: 0 = never sleep (no system call at all when nothing is queued and the kernel has nothing for us);
  * UINT64_MAX = sleep until something completes or a wake arrives; else at most that long.
- * Returns how many callbacks ran (0 after a wake or a time-out). EINTR, EAGAIN and EBUSY of the system call
- * are dealt with inside. Thread: the creator. */
+ * Returns how many callbacks ran (0 after a wake, a time-out or a signal; also, at most once a millisecond,
+ * when the kernel is short of memory). EINTR, EAGAIN and EBUSY of the system call are dealt with inside.
+ * Not from within a callback (asserted). Thread: the creator. */
 uint32_t rmill_ring_enter(struct rmill_ring *ring, uint64_t wait_ns);
 
 /* True when enter(0) would find something to do. Cost: two or three loads. Thread: the creator. */
@@ -95,7 +99,9 @@ uint32_t rmill_ring_in_flight(const struct rmill_ring *ring);
 
 /* Make the thread that sleeps in rmill_ring_enter(target) return, or its next sleeping enter return at once.
  * `from` is the caller's own ring: one MSG_RING, or a write to the target's event descriptor where
- * MSG_RING does not work. The message leaves at the caller's next enter. Thread: the creator of `from`. */
+ * MSG_RING does not work. The message leaves at the caller's next enter; `target` must live until then.
+ * A wake that arrives while the target is awake is kept for its next sleeping enter, which may thus return
+ * once too often, never too seldom. Thread: the creator of `from`. */
 void rmill_ring_wake(struct rmill_ring *from, struct rmill_ring *target);
 
 /* The same for a thread that has no ring: one write to the target's event descriptor. Thread: any. */
@@ -105,8 +111,10 @@ void rmill_ring_wake_foreign(struct rmill_ring *target);
  * 0, -EINVAL (no such slot), -EOPNOTSUPP (no table). Thread: the creator. */
 int rmill_ring_file_register(struct rmill_ring *ring, uint32_t index, int fd);
 
-/* Register memory as fixed buffers 0..count-1, each at most 1 GiB; pins every page of it. -ENOMEM names the
- * memlock limit in `error`; the ring goes on unregistered. Thread: the creator. */
+/* Register memory as fixed buffers 0..count-1, each at most 1 GiB; pins every page of it. Replaces what was
+ * registered before; nothing that uses it may be in flight. 0; -ENOMEM names the memlock limit in `error`;
+ * -EINVAL (count, size); -EFAULT (not all mapped readable and writable). After an error the ring goes on with
+ * none registered. Thread: the creator. */
 int rmill_ring_buffers_register(struct rmill_ring *ring, const struct iovec *regions, uint32_t count,
                                 struct rmill_error *error);
 

@@ -45,7 +45,7 @@ void rmill_cpuset_subtract(struct rmill_cpuset *set, const struct rmill_cpuset *
  * 0; -EINVAL with the place and the reason in `error` (may be NULL). `out` is untouched on failure. */
 int rmill_cpulist_parse(const char *text, struct rmill_cpuset *out, struct rmill_error *error);
 
-/* Write the set in its shortest sorted form ("0-3,8,10-14:2"), NUL-terminated, into `bytes` bytes.
+/* Write the set in its shortest sorted form ("0-3,8-14:2"), NUL-terminated, into `bytes` bytes.
  * A stride is used for three CPUs or more. The length without NUL; -ENOSPC when it does not fit
  * (then `text` holds a prefix, NUL-terminated, if bytes > 0). */
 int rmill_cpulist_format(const struct rmill_cpuset *set, char *text, size_t bytes);

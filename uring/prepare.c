@@ -23,7 +23,8 @@ static const uint8_t kernel_opcodes[] = {
     [RMILL_OP_TIMEOUT] = IORING_OP_TIMEOUT,
     [RMILL_OP_CANCEL] = IORING_OP_ASYNC_CANCEL,
 };
-_Static_assert(RMILL_ARRAY_COUNT(kernel_opcodes) == RMILL_OP_COUNT, "every opcode has a kernel opcode");
+_Static_assert(RMILL_ARRAY_COUNT(kernel_opcodes) == RMILL_OP_COUNT,
+               "every opcode has a kernel opcode");
 
 uint8_t
 rmill_opcode_kernel(enum rmill_opcode opcode)

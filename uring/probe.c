@@ -53,7 +53,8 @@ rmill_probe_message(struct io_uring *ring)
         if (io_uring_cq_ready(ring) == 0) {
             (void)pass(ring);
         }
-        io_uring_for_each_cqe(ring, head, cqe) {
+        io_uring_for_each_cqe(ring, head, cqe)
+        {
             seen = seen || cqe->user_data == arrived;
             failed = failed || (cqe->user_data == sent && cqe->res < 0);
             count++;

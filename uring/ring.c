@@ -26,14 +26,14 @@
 
 /* user_data: 8 bits of kind, then either generation (32) and index (24) of an operation, or a pointer. The
  * generation makes an answer or a cancel that comes too late miss instead of hitting the index's next user. */
-#define KIND_SHIFT      56
-#define KIND_OPERATION  0ull
-#define KIND_WAKE       1ull /* Arrives in the target. */
-#define KIND_DOORBELL   2ull /* The read of the event descriptor ended. */
-#define KIND_MESSAGE    3ull /* A wake could not be sent; the pointer is its target. */
-#define PAYLOAD_MASK    ((1ull << KIND_SHIFT) - 1)
-#define INDEX_BITS      24
-#define INDEX_MASK      ((1ull << INDEX_BITS) - 1)
+#define KIND_SHIFT     56
+#define KIND_OPERATION 0ull
+#define KIND_WAKE      1ull /* Arrives in the target. */
+#define KIND_DOORBELL  2ull /* The read of the event descriptor ended. */
+#define KIND_MESSAGE   3ull /* A wake could not be sent; the pointer is its target. */
+#define PAYLOAD_MASK   ((1ull << KIND_SHIFT) - 1)
+#define INDEX_BITS     24
+#define INDEX_MASK     ((1ull << INDEX_BITS) - 1)
 
 /* Values of rmill_operation.slot that are no slot. */
 #define SLOT_NONE   UINT32_MAX
@@ -59,14 +59,14 @@ struct rmill_ring {
     uint32_t slot_count;
     uint32_t free_first;
     uint32_t in_flight_max, cancels_max;
-    uint32_t in_kernel;         /* Operations, without cancels. */
+    uint32_t in_kernel; /* Operations, without cancels. */
     uint32_t cancels_in_kernel;
-    uint32_t idle_in_kernel;    /* Of in_kernel, polls and time-outs: nobody waits for a device. */
-    uint32_t outstanding;       /* Submitted and not completed, wherever they are. */
-    struct list pending;        /* Did not fit; not with the kernel. */
+    uint32_t idle_in_kernel; /* Of in_kernel, polls and time-outs: nobody waits for a device. */
+    uint32_t outstanding;    /* Submitted and not completed, wherever they are. */
+    struct list pending;     /* Did not fit; not with the kernel. */
     struct list pending_cancels;
-    struct list done;           /* Answered without the kernel. */
-    bool woken;                 /* A wake arrived that no sleeping enter has seen yet. */
+    struct list done; /* Answered without the kernel. */
+    bool woken;       /* A wake arrived that no sleeping enter has seen yet. */
     bool doorbell_armed;
     bool entered;
     int doorbell_fd;
@@ -346,7 +346,8 @@ complete(struct rmill_ring *ring, struct rmill_operation *operation, int32_t res
     ring->statistics.completed++;
     operation->result = result;
     operation->slot = SLOT_NONE;
-    operation->complete(operation); /* The ring forgets it first: the callback may reuse or free it. */
+    operation->complete(
+        operation); /* The ring forgets it first: the callback may reuse or free it. */
 }
 
 static void
@@ -447,8 +448,8 @@ doorbell_arm(struct rmill_ring *ring)
     if (sqe == NULL) {
         return;
     }
-    io_uring_prep_read(sqe, ring->doorbell_fd, &ring->doorbell_value,
-                       sizeof(ring->doorbell_value), 0);
+    io_uring_prep_read(sqe, ring->doorbell_fd, &ring->doorbell_value, sizeof(ring->doorbell_value),
+                       0);
     sqe->user_data = KIND_DOORBELL << KIND_SHIFT;
     ring->doorbell_armed = true;
 }
@@ -575,9 +576,9 @@ rmill_ring_buffers_register(struct rmill_ring *ring, const struct iovec *regions
     }
     for (uint32_t i = 0; i < count; i++) {
         if (regions[i].iov_len == 0 || regions[i].iov_len > REGION_BYTES_MAX) {
-            return rmill_error_set(error, -EINVAL,
-                                   "region %u of %zu bytes cannot be registered: 1 byte to 1 GiB can",
-                                   i, regions[i].iov_len);
+            return rmill_error_set(
+                error, -EINVAL, "region %u of %zu bytes cannot be registered: 1 byte to 1 GiB can",
+                i, regions[i].iov_len);
         }
     }
     if (ring->features.buffers_registered) {
@@ -587,9 +588,10 @@ rmill_ring_buffers_register(struct rmill_ring *ring, const struct iovec *regions
     int code = io_uring_register_buffers(&ring->uring, regions, count);
 
     if (code == -ENOMEM) {
-        return rmill_error_set(error, code,
-                               "the arena could not be registered with the ring: the memlock limit "
-                               "is too small; raise it ('ulimit -l', LimitMEMLOCK= of the service)");
+        return rmill_error_set(
+            error, code,
+            "the arena could not be registered with the ring: the memlock limit "
+            "is too small; raise it ('ulimit -l', LimitMEMLOCK= of the service)");
     }
     if (code < 0) {
         return rmill_error_set(error, code, "the arena could not be registered with the ring: %s",
@@ -618,7 +620,8 @@ options_check(const struct rmill_ring_options *options, struct rmill_error *erro
 {
     if (options->entries != 0 &&
         (!rmill_is_power_of_two(options->entries) || options->entries > ENTRIES_MAX)) {
-        return rmill_error_set(error, -EINVAL, "a ring of %u entries: a power of two up to %u it is",
+        return rmill_error_set(error, -EINVAL,
+                               "a ring of %u entries: a power of two up to %u it is",
                                options->entries, ENTRIES_MAX);
     }
     if (options->worker_cpu_count > 0 && options->worker_cpus == NULL) {
@@ -665,8 +668,8 @@ features_find(struct rmill_ring *ring, const struct rmill_ring_options *options)
     features->message_ring = !options->event_wakes && rmill_probe_message(uring);
     features->ring_fd_registered = !options->plain && io_uring_register_ring_fd(uring) == 1;
     features->files_registered =
-        io_uring_register_files_sparse(
-            uring, options->files_max != 0 ? options->files_max : FILES_DEFAULT) == 0;
+        io_uring_register_files_sparse(uring, options->files_max != 0 ? options->files_max
+                                                                      : FILES_DEFAULT) == 0;
     features->workers_bounded = rmill_setup_workers_bound(
         uring, options->workers_max != 0 ? options->workers_max : WORKERS_DEFAULT);
     features->workers_pinned =
@@ -719,8 +722,8 @@ rmill_ring_create(const struct rmill_ring_options *options, struct rmill_ring **
     if (code < 0) {
         return code;
     }
-    struct rmill_ring *made = aligned_alloc(
-        RMILL_CACHE_LINE_BYTES, rmill_align_up(sizeof(*made), RMILL_CACHE_LINE_BYTES));
+    struct rmill_ring *made = aligned_alloc(RMILL_CACHE_LINE_BYTES,
+                                            rmill_align_up(sizeof(*made), RMILL_CACHE_LINE_BYTES));
 
     if (made == NULL) {
         return rmill_error_set(error, -ENOMEM, "no memory for a ring");

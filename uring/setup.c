@@ -12,7 +12,7 @@
 
 /* What every kernel we run on reports: no completion is dropped, arguments are stable once submitted, waits
  * take a time-out (5.11), a success can be silent (5.17). */
-#define FEATURES_REQUIRED                                                              \
+#define FEATURES_REQUIRED                                                                          \
     (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP)
 
 static int
@@ -40,13 +40,13 @@ attempt(const struct rmill_setup *setup, uint32_t flags, struct io_uring_params 
 static int
 climb_down(const struct rmill_setup *setup, struct io_uring_params *params)
 {
-    const uint32_t coop = IORING_SETUP_COOP_TASKRUN;
-    const uint32_t defer = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER;
+    const uint32_t defer = IORING_SETUP_DEFER_TASKRUN, array = IORING_SETUP_NO_SQARRAY;
     const uint32_t rungs[] = {
-        ~coop,                                         /* 6.6 */
-        ~(coop | IORING_SETUP_NO_SQARRAY),             /* 6.1 */
-        ~IORING_SETUP_DEFER_TASKRUN,                   /* DEFER refused, the rest there */
-        ~(defer | IORING_SETUP_NO_SQARRAY),            /* 5.19 */
+        ~0u,                                           /* 6.6 */
+        ~array,                                        /* 6.1 */
+        ~defer,                                        /* DEFER refused, the rest there. */
+        ~(defer | array),                              /* 6.0 */
+        ~(defer | array | IORING_SETUP_SINGLE_ISSUER), /* 5.19 */
         IORING_SETUP_SUBMIT_ALL,                       /* 5.18 */
         0,
     };
@@ -58,7 +58,10 @@ climb_down(const struct rmill_setup *setup, struct io_uring_params *params)
 
         /* DEFER wants SINGLE_ISSUER, and we want no DEFER that does not tell when it has something. */
         if (!(flags & IORING_SETUP_SINGLE_ISSUER) || !(flags & IORING_SETUP_TASKRUN_FLAG)) {
-            flags &= ~IORING_SETUP_DEFER_TASKRUN;
+            flags &= ~defer;
+        }
+        if (flags & defer) {
+            flags &= ~IORING_SETUP_COOP_TASKRUN; /* The other way of the two. */
         }
         if (!(flags & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN))) {
             flags &= ~IORING_SETUP_TASKRUN_FLAG;
@@ -206,7 +209,8 @@ rmill_setup_close(struct io_uring *ring)
 bool
 rmill_setup_workers_bound(struct io_uring *ring, uint32_t workers_max)
 {
-    unsigned limits[2] = {workers_max, workers_max}; /* Bounded (files) and unbounded (sockets) work. */
+    unsigned limits[2] = {workers_max,
+                          workers_max}; /* Bounded (files) and unbounded (sockets) work. */
 
     return io_uring_register_iowq_max_workers(ring, limits) == 0;
 }
@@ -280,24 +284,30 @@ explain_forbidden(int code, struct rmill_error *error)
     long disabled = number_of("/proc/sys/kernel/io_uring_disabled");
 
     if (code == -EPERM && disabled > 0) {
-        return rmill_error_set(error, code,
-                               "io_uring is switched off by the sysctl kernel.io_uring_disabled=%ld; "
-                               "'sysctl kernel.io_uring_disabled=0' allows it", disabled);
+        return rmill_error_set(
+            error, code,
+            "io_uring is switched off by the sysctl kernel.io_uring_disabled=%ld; "
+            "'sysctl kernel.io_uring_disabled=0' allows it",
+            disabled);
     }
     if (filtered()) {
-        return rmill_error_set(error, code,
-                               "io_uring is forbidden by a seccomp filter (%s), as containers often "
-                               "have; allow io_uring_setup, io_uring_enter and io_uring_register in "
-                               "the profile", rmill_errno_name(code));
+        return rmill_error_set(
+            error, code,
+            "io_uring is forbidden by a seccomp filter (%s), as containers often "
+            "have; allow io_uring_setup, io_uring_enter and io_uring_register in "
+            "the profile",
+            rmill_errno_name(code));
     }
     if (code == -ENOSYS) {
-        return rmill_error_set(error, code,
-                               "this kernel has no io_uring (CONFIG_IO_URING): ringmill needs Linux "
-                               "6.1 or later with it");
+        return rmill_error_set(
+            error, code,
+            "this kernel has no io_uring (CONFIG_IO_URING): ringmill needs Linux "
+            "6.1 or later with it");
     }
     return rmill_error_set(error, code,
                            "io_uring is forbidden here (%s from io_uring_setup): a security module "
-                           "or the container's policy must allow it", rmill_errno_name(code));
+                           "or the container's policy must allow it",
+                           rmill_errno_name(code));
 }
 
 int
@@ -321,7 +331,8 @@ rmill_setup_explain(int code, struct rmill_error *error)
         (void)getrlimit(RLIMIT_NOFILE, &limit);
         return rmill_error_set(error, code,
                                "no descriptor left for an io_uring: the limit is %llu open files; "
-                               "raise it ('ulimit -n')", (unsigned long long)limit.rlim_cur);
+                               "raise it ('ulimit -n')",
+                               (unsigned long long)limit.rlim_cur);
     case -ENFILE:
         return rmill_error_set(error, code,
                                "the whole system has no descriptor left for an io_uring; raise the "

@@ -18,4 +18,8 @@ enum rmill_verdict {
  * the opcode is an ANSWER: the world is larger than our list. Thread: any. */
 enum rmill_verdict rmill_verdict_of(enum rmill_opcode opcode, int32_t result);
 
+/* True when the table decides `code` (-errno) for `opcode` by name; false for what nobody foresaw, which is
+ * worth a line in a trace. Thread: any. */
+bool rmill_verdict_listed(enum rmill_opcode opcode, int32_t code);
+
 #endif

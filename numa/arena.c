@@ -80,7 +80,8 @@ rmill_arena_allocate(struct rmill_arena *arena, uint64_t bytes, uint64_t alignme
 
     for (uint32_t index = 0; index < arena->region_count; index++) {
         struct rmill_arena_region *region = &arena->regions[index];
-        uint64_t start = rmill_align_up(region->used_bytes, alignment); /* Bases are 2 MiB aligned. */
+        uint64_t start =
+            rmill_align_up(region->used_bytes, alignment); /* Bases are 2 MiB aligned. */
 
         if (start > region->capacity_bytes || bytes > region->capacity_bytes - start) {
             continue;
@@ -142,7 +143,8 @@ rmill_arena_region_of(const struct rmill_arena *arena, const void *pointer, uint
 {
     for (uint32_t index = 0; index < arena->region_count; index++) {
         const struct rmill_memory *memory = &arena->regions[index].memory;
-        uint64_t offset = (uintptr_t)pointer - (uintptr_t)memory->base; /* Below base: wraps, huge. */
+        uint64_t offset =
+            (uintptr_t)pointer - (uintptr_t)memory->base; /* Below base: wraps, huge. */
 
         if (offset < memory->bytes && bytes <= memory->bytes - offset) {
             return index;

@@ -57,12 +57,12 @@ struct rmill_arena_statistics {
     uint64_t used_bytes;
     uint64_t peak_bytes;
     uint64_t budget_bytes;
-    uint64_t refused_count;      /* Allocations answered with NULL. */
-    uint64_t huge_bytes;         /* Mapped with explicit 2 MiB pages. */
-    uint64_t transparent_bytes;  /* Mapped where transparent huge pages may come. */
-    uint64_t small_bytes;        /* Mapped with small pages. */
-    uint64_t away_bytes;         /* With prefault: pages found on another node than asked. */
-    int bind_code;               /* First -errno of mbind(2), or 0. */
+    uint64_t refused_count;     /* Allocations answered with NULL. */
+    uint64_t huge_bytes;        /* Mapped with explicit 2 MiB pages. */
+    uint64_t transparent_bytes; /* Mapped where transparent huge pages may come. */
+    uint64_t small_bytes;       /* Mapped with small pages. */
+    uint64_t away_bytes;        /* With prefault: pages found on another node than asked. */
+    int bind_code;              /* First -errno of mbind(2), or 0. */
 };
 
 /* Map all regions. `arena` is the caller's, `options` borrowed for the call. Thread: set-up.

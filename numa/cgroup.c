@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE_BYTES    (256u << 10) /* The most of /proc/self/mountinfo that is looked at. */
-#define UNLIMITED_FROM (1ull << 62) /* Version 1 writes "no limit" as the largest number of whole pages. */
+#define TABLE_BYTES (256u << 10) /* The most of /proc/self/mountinfo that is looked at. */
+#define UNLIMITED_FROM                                                                             \
+    (1ull << 62) /* Version 1 writes "no limit" as the largest number of whole pages. */
 
 /* Where one controller's groups are: the mount point and the path of our own group below it. */
 struct hierarchy {
@@ -51,7 +52,8 @@ group_find(const char *groups, const char *controller, char path[RMILL_FILES_PAT
     for (const char *line = groups; *line != '\0';) {
         const char *end = strchrnul(line, '\n');
         const char *names = memchr(line, ':', (size_t)(end - line));
-        const char *group = names != NULL ? memchr(names + 1, ':', (size_t)(end - names - 1)) : NULL;
+        const char *group =
+            names != NULL ? memchr(names + 1, ':', (size_t)(end - names - 1)) : NULL;
 
         if (group != NULL && end - group < RMILL_FILES_PATH_BYTES) {
             size_t names_bytes = (size_t)(group - names - 1);
@@ -78,8 +80,8 @@ escapes_undo(char *text)
     char *to = text;
 
     for (const char *from = text; *from != '\0'; to++) {
-        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' && from[2] <= '7' &&
-            from[3] >= '0' && from[3] <= '7') {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' &&
+            from[2] <= '7' && from[3] >= '0' && from[3] <= '7') {
             *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
             from += 4;
         } else {
@@ -201,7 +203,8 @@ memory_file(const struct tables *tables, const struct hierarchy *at, const char 
     uint64_t bytes;
     int code = rmill_files_u64(tables->root, &bytes, "%s%s/%s", at->mount, at->group, name);
 
-    return code == 0 && bytes < UNLIMITED_FROM ? bytes : RMILL_CGROUP_UNLIMITED; /* "max" is no number. */
+    return code == 0 && bytes < UNLIMITED_FROM ? bytes
+                                               : RMILL_CGROUP_UNLIMITED; /* "max" is no number. */
 }
 
 static void
@@ -212,8 +215,8 @@ memory_take(const struct tables *tables, const struct hierarchy *at, const char 
 
     if (bytes < cgroup->memory_limit_bytes) {
         cgroup->memory_limit_bytes = bytes;
-        (void)snprintf(cgroup->memory_path, sizeof(cgroup->memory_path), "%.500s%.500s/%s", at->mount,
-                       at->group, name);
+        (void)snprintf(cgroup->memory_path, sizeof(cgroup->memory_path), "%.500s%.500s/%s",
+                       at->mount, at->group, name);
     }
 }
 
@@ -236,7 +239,8 @@ memory_read(const struct tables *tables, struct rmill_cgroup *cgroup)
 
         memory_take(tables, &at, at.version == 1 ? "memory.limit_in_bytes" : "memory.max", cgroup);
         if (at.version == 2) {
-            memory_take(tables, &at, "memory.high", cgroup); /* Above it every allocation is slowed. */
+            memory_take(tables, &at, "memory.high",
+                        cgroup); /* Above it every allocation is slowed. */
         }
         if (own || cgroup->memory_limit_bytes < before) {
             (void)rmill_files_u64(tables->root, &cgroup->memory_current_bytes, "%s%s/%s", at.mount,
@@ -255,12 +259,15 @@ cpu_file(const struct tables *tables, const struct hierarchy *at)
     uint64_t period = 0;
 
     if (at->version == 1) {
-        if (rmill_files_u64(tables->root, &quota, "%s%s/cpu.cfs_quota_us", at->mount, at->group) != 0 ||
-            rmill_files_u64(tables->root, &period, "%s%s/cpu.cfs_period_us", at->mount, at->group) != 0) {
+        if (rmill_files_u64(tables->root, &quota, "%s%s/cpu.cfs_quota_us", at->mount, at->group) !=
+                0 ||
+            rmill_files_u64(tables->root, &period, "%s%s/cpu.cfs_period_us", at->mount,
+                            at->group) != 0) {
             return RMILL_CGROUP_UNLIMITED; /* A quota of -1 is no unsigned number. */
         }
     } else {
-        if (rmill_files_text(tables->root, text, sizeof(text), "%s%s/cpu.max", at->mount, at->group) < 0) {
+        if (rmill_files_text(tables->root, text, sizeof(text), "%s%s/cpu.max", at->mount,
+                             at->group) < 0) {
             return RMILL_CGROUP_UNLIMITED;
         }
         const char *rest = rmill_files_number(text, &quota); /* "max 100000" has none. */
@@ -332,7 +339,8 @@ cpuset_read(const struct tables *tables, struct rmill_cgroup *cgroup)
 int
 rmill_cgroup_read(const char *root, struct rmill_cgroup *cgroup)
 {
-    char *text = calloc(2, TABLE_BYTES); /* Zeroed, so a table that cannot be read is an empty one. */
+    char *text =
+        calloc(2, TABLE_BYTES); /* Zeroed, so a table that cannot be read is an empty one. */
     const struct tables tables = {.root = root, .groups = text, .mounts = text + TABLE_BYTES};
 
     *cgroup = (struct rmill_cgroup){

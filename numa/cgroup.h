@@ -20,8 +20,9 @@ struct rmill_cgroup {
     int memory_version; /* Of the hierarchy that has the controller: 1, 2, or 0 for none mounted. */
     int cpu_version;
     int cpuset_version;
-    uint64_t memory_limit_bytes;   /* The smallest limit, or RMILL_CGROUP_UNLIMITED. */
-    uint64_t memory_current_bytes; /* Use, page cache included, of the group with that limit; else of our own. */
+    uint64_t memory_limit_bytes; /* The smallest limit, or RMILL_CGROUP_UNLIMITED. */
+    uint64_t
+        memory_current_bytes; /* Use, page cache included, of the group with that limit; else of our own. */
     char memory_path[RMILL_FILES_PATH_BYTES];
     uint64_t cpu_millis; /* CPUs' worth of time, in thousandths (1500 = 1.5 CPUs), or UNLIMITED. */
     char cpu_path[RMILL_FILES_PATH_BYTES];

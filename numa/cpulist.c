@@ -185,9 +185,9 @@ rmill_cpulist_parse(const char *text, struct rmill_cpuset *out, struct rmill_err
     const char *wrong = list_parse(&at, &set);
 
     if (wrong != NULL) {
-        return rmill_error_set(error, -EINVAL,
-                               "CPU list \"%.80s\": %s at character %zu (write it like 0-3,8,10-14:2)",
-                               text, wrong, (size_t)(at - text) + 1);
+        return rmill_error_set(
+            error, -EINVAL, "CPU list \"%.80s\": %s at character %zu (write it like 0-3,8,10-14:2)",
+            text, wrong, (size_t)(at - text) + 1);
     }
     *out = set;
     return 0;

@@ -7,19 +7,20 @@
 #include <string.h>
 #include <unistd.h>
 
-static int
-path_format(char path[RMILL_FILES_PATH_BYTES], const char *root, const char *format, va_list arguments)
-    RMILL_PRINTF(3, 0);
+static int path_format(char path[RMILL_FILES_PATH_BYTES], const char *root, const char *format,
+                       va_list arguments) RMILL_PRINTF(3, 0);
 
 static int
-path_format(char path[RMILL_FILES_PATH_BYTES], const char *root, const char *format, va_list arguments)
+path_format(char path[RMILL_FILES_PATH_BYTES], const char *root, const char *format,
+            va_list arguments)
 {
     int first = snprintf(path, RMILL_FILES_PATH_BYTES, "%s", root);
 
     if (first < 0 || first >= RMILL_FILES_PATH_BYTES) {
         return -ENAMETOOLONG;
     }
-    int second = vsnprintf(path + first, (size_t)(RMILL_FILES_PATH_BYTES - first), format, arguments);
+    int second =
+        vsnprintf(path + first, (size_t)(RMILL_FILES_PATH_BYTES - first), format, arguments);
 
     return second < 0 || second >= RMILL_FILES_PATH_BYTES - first ? -ENAMETOOLONG : 0;
 }
@@ -50,7 +51,8 @@ descriptor_read(int fd, char *text, size_t bytes)
     if (memchr(text, '\0', used) != NULL) {
         return -EINVAL;
     }
-    while (used > 0 && (text[used - 1] == '\n' || text[used - 1] == ' ' || text[used - 1] == '\t')) {
+    while (used > 0 &&
+           (text[used - 1] == '\n' || text[used - 1] == ' ' || text[used - 1] == '\t')) {
         used--;
     }
     text[used] = '\0';

@@ -50,8 +50,8 @@ huge_map(uint64_t bytes, bool everything)
     if (base == MAP_FAILED) {
         return NULL;
     }
-    if (!everything &&
-        madvise(base, RMILL_MEMORY_HUGE_BYTES, MADV_POPULATE_WRITE) != 0 && errno != EINVAL) {
+    if (!everything && madvise(base, RMILL_MEMORY_HUGE_BYTES, MADV_POPULATE_WRITE) != 0 &&
+        errno != EINVAL) {
         (void)munmap(base, bytes);
         return NULL;
     }
@@ -132,7 +132,8 @@ any_map(struct rmill_memory *memory, const struct rmill_memory_options *options)
         madvise(memory->base, memory->bytes, MADV_HUGEPAGE) == 0) {
         memory->kind = RMILL_PAGES_TRANSPARENT;
     } else {
-        (void)madvise(memory->base, memory->bytes, MADV_NOHUGEPAGE); /* EINVAL: has no such pages. */
+        (void)madvise(memory->base, memory->bytes,
+                      MADV_NOHUGEPAGE); /* EINVAL: has no such pages. */
     }
     return memory->base;
 }
@@ -148,10 +149,11 @@ prefault(struct rmill_memory *memory, struct rmill_error *error)
         if (code == -EINTR || code == -EAGAIN) {
             continue;
         }
-        return rmill_error_set(error, code,
-                               "cannot prefault %llu MiB: %s; ask for less memory or raise the memory "
-                               "limit of the cgroup",
-                               (unsigned long long)(memory->bytes >> 20), rmill_errno_text(code));
+        return rmill_error_set(
+            error, code,
+            "cannot prefault %llu MiB: %s; ask for less memory or raise the memory "
+            "limit of the cgroup",
+            (unsigned long long)(memory->bytes >> 20), rmill_errno_text(code));
     }
     (void)rmill_memory_placement(memory, &resident, &memory->away_bytes);
     return 0;
@@ -197,7 +199,8 @@ rmill_memory_map(struct rmill_memory *memory, const struct rmill_memory_options 
     int code = map_once(memory, options, error);
 
     if (code != 0 && options->huge_explicit) {
-        struct rmill_memory_options lesser = *options; /* Promised huge pages that could not be touched. */
+        struct rmill_memory_options lesser =
+            *options; /* Promised huge pages that could not be touched. */
 
         lesser.huge_explicit = false;
         code = map_once(memory, &lesser, error);

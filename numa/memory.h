@@ -31,8 +31,8 @@ struct rmill_memory_options {
     int node;              /* The node to prefer, or RMILL_NODE_ANY. */
     bool huge_explicit;    /* Try vm.nr_hugepages' pages (for 2 MiB and more). */
     bool huge_transparent; /* Try transparent huge pages (for 2 MiB and more). */
-    bool prefault;         /* Touch every page now: 4-6 ms per 64 MiB, and far more on a cold host. */
-    bool guard;            /* An inaccessible page on either side, when the neighbourhood is free. */
+    bool prefault; /* Touch every page now: 4-6 ms per 64 MiB, and far more on a cold host. */
+    bool guard;    /* An inaccessible page on either side, when the neighbourhood is free. */
 };
 
 /* Owner: who mapped it. Read-only after rmill_memory_map. */
@@ -40,8 +40,8 @@ struct rmill_memory {
     void *base;     /* NULL when not mapped. */
     uint64_t bytes; /* Whole pages, so possibly more than asked. */
     enum rmill_page_kind kind;
-    int node;            /* The node asked for, or RMILL_NODE_ANY. */
-    int bind_code;       /* 0 bound as asked, else the -errno of mbind(2): the kernel then places by use. */
+    int node;      /* The node asked for, or RMILL_NODE_ANY. */
+    int bind_code; /* 0 bound as asked, else the -errno of mbind(2): the kernel then places by use. */
     uint64_t away_bytes; /* After a prefault: bytes found on another node than asked. Else 0. */
     bool guard_below;
     bool guard_above;

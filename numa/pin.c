@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-_Static_assert(sizeof(unsigned long) == sizeof(uint64_t), "the mask's words are the kernel's words");
+_Static_assert(sizeof(unsigned long) == sizeof(uint64_t),
+               "the mask's words are the kernel's words");
 
 int
 rmill_pin_restore(const struct rmill_cpuset *set)

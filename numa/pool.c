@@ -22,12 +22,12 @@ rmill_pool_init(struct rmill_pool *pool, struct rmill_arena *arena, uint64_t obj
     char *base = rmill_arena_allocate(arena, stride * count, alignment);
 
     if (base == NULL) {
-        return rmill_error_set(error, -ENOMEM,
-                               "%u objects of %llu bytes do not fit: %llu of the arena's %llu KiB are "
-                               "used, and a pool lies in one region of 1 GiB",
-                               count, (unsigned long long)stride,
-                               (unsigned long long)(arena->used_bytes >> 10),
-                               (unsigned long long)(arena->budget_bytes >> 10));
+        return rmill_error_set(
+            error, -ENOMEM,
+            "%u objects of %llu bytes do not fit: %llu of the arena's %llu KiB are "
+            "used, and a pool lies in one region of 1 GiB",
+            count, (unsigned long long)stride, (unsigned long long)(arena->used_bytes >> 10),
+            (unsigned long long)(arena->budget_bytes >> 10));
     }
     RMILL_POISON(base, stride * count);
     *pool = (struct rmill_pool){

@@ -37,7 +37,7 @@ struct rmill_pool {
     char *base;
     struct rmill_pool_free *free; /* Top of the free list. */
     uint32_t count;
-    uint32_t frontier;       /* Objects below it were handed out at least once. */
+    uint32_t frontier; /* Objects below it were handed out at least once. */
     uint32_t in_use;
     uint32_t in_use_max;     /* High-water mark. */
     uint32_t stride_bytes;   /* Object size with what alignment cost. */

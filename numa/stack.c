@@ -56,7 +56,8 @@ rmill_stacks_init(struct rmill_stacks *stacks, uint64_t stack_bytes, uint32_t co
                                (unsigned long long)(total >> 20), count, rmill_errno_text(code));
     }
     stacks->base = base;
-    (void)madvise(base, total, MADV_NOHUGEPAGE); /* A fiber uses a few KiB; EINVAL: none to refuse. */
+    (void)madvise(base, total,
+                  MADV_NOHUGEPAGE); /* A fiber uses a few KiB; EINVAL: none to refuse. */
     (void)madvise(base, total, MADV_DONTFORK);
     return 0;
 }
@@ -135,7 +136,8 @@ rmill_stacks_put(struct rmill_stacks *stacks, void *base)
     stacks->free[stacks->free_count++] = index;
     stacks->in_use--;
     RMILL_ASSERT(stacks->in_use + stacks->free_count == stacks->opened);
-    RMILL_UNPOISON(base, stacks->stack_bytes); /* Frames that never returned left their red zones. */
+    RMILL_UNPOISON(base,
+                   stacks->stack_bytes); /* Frames that never returned left their red zones. */
 }
 
 int

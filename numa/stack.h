@@ -24,12 +24,12 @@ struct rmill_stacks {
     uint64_t slot_bytes;  /* Guard and stack. */
     uint64_t stack_bytes; /* Usable, a multiple of the page. */
     uint32_t count;
-    uint32_t opened;      /* Stacks handed out at least once: [0, opened). */
+    uint32_t opened; /* Stacks handed out at least once: [0, opened). */
     uint32_t in_use;
-    uint32_t in_use_max;  /* High-water mark. */
-    uint32_t free_count;  /* in_use + free_count = opened. */
-    uint32_t *free;       /* Indexes of opened stacks that nobody has; the last one is got first. */
-    uint64_t *taken;      /* A bit per stack that is in use: finds a stack put twice. */
+    uint32_t in_use_max; /* High-water mark. */
+    uint32_t free_count; /* in_use + free_count = opened. */
+    uint32_t *free;      /* Indexes of opened stacks that nobody has; the last one is got first. */
+    uint64_t *taken;     /* A bit per stack that is in use: finds a stack put twice. */
 };
 
 /* Reserve `count` stacks (1 ... RMILL_STACK_COUNT_MAX) of `stack_bytes` each (rounded up to the page; at

@@ -10,12 +10,7 @@
 #include "base/macros.h"
 #include "numa/files.h"
 #include "numa/pin.h"
-
-#define CACHES_MAX        16u   /* cacheI folders looked at for a CPU; real machines have 4 or 5. */
-#define DISTANCE_MAX      254u  /* 255 means unreachable to ACPI; no list has more. */
-#define DISTANCE_BYTES    8192u /* One row: 1024 numbers of at most 4 bytes and a blank, with room. */
-#define MEMINFO_BYTES     8192u
-#define CACHE_BYTES_LIMIT RMILL_GIB(64) /* A cache that claims more is a broken file. */
+#include "numa/sysfs.h"
 
 /* What one read needs beside its result. */
 struct reading {
@@ -24,131 +19,17 @@ struct reading {
     struct rmill_topology *topology;
 };
 
-/* --- one CPU -------------------------------------------------------------------------------------------- */
-
-/* The core's number by the kernel, and the package. */
-static void
-cpu_identity_read(const struct reading *reading, struct rmill_topology_cpu *cpu)
-{
-    uint64_t value;
-
-    cpu->core_id = RMILL_TOPOLOGY_NO_INDEX;
-    if (rmill_files_u64(reading->root, &value, "/sys/devices/system/cpu/cpu%u/topology/core_id",
-                        cpu->cpu) == 0 && value < RMILL_TOPOLOGY_NO_INDEX) {
-        cpu->core_id = (uint32_t)value;
-    }
-    /* -1 (unknown, on some boards) is no unsigned number and stays package 0. */
-    if (rmill_files_u64(reading->root, &value,
-                        "/sys/devices/system/cpu/cpu%u/topology/physical_package_id",
-                        cpu->cpu) == 0 && value < RMILL_TOPOLOGY_NO_INDEX) {
-        cpu->package = (uint32_t)value;
-    }
-    if (rmill_files_u64(reading->root, &value, "/sys/devices/system/cpu/cpu%u/cpu_capacity",
-                        cpu->cpu) == 0 && value <= UINT32_MAX) {
-        cpu->capacity = (uint32_t)value;
-    }
-    (void)rmill_files_u64(reading->root, &cpu->frequency_khz_max,
-                          "/sys/devices/system/cpu/cpu%u/cpufreq/cpuinfo_max_freq", cpu->cpu);
-}
-
-/* "32K", "1024K", "36M" in bytes; 0 for nonsense. */
-static uint64_t
-cache_size_parse(const char *text)
-{
-    uint64_t value;
-    const char *unit = rmill_files_number(text, &value);
-    uint32_t shift;
-
-    if (unit == NULL || value > CACHE_BYTES_LIMIT) {
-        return 0;
-    }
-    switch (*unit) {
-    case '\0':
-        shift = 0;
-        break;
-    case 'K':
-        shift = 10;
-        break;
-    case 'M':
-        shift = 20;
-        break;
-    default:
-        return 0;
-    }
-    value <<= shift; /* At most 2^36 << 20: no overflow. */
-    return value <= CACHE_BYTES_LIMIT ? value : 0;
-}
-
-/* The L3 of a CPU is named by the first CPU that shares it. */
-static uint32_t
-l3_leader(const struct reading *reading, uint32_t cpu, uint32_t cache)
-{
-    struct rmill_cpuset sharing;
-
-    if (rmill_files_cpulist(reading->root, &sharing,
-                            "/sys/devices/system/cpu/cpu%u/cache/index%u/shared_cpu_list", cpu,
-                            cache) != 0 || !rmill_cpuset_has(&sharing, cpu)) {
-        return cpu;
-    }
-    return rmill_cpuset_next(&sharing, 0);
-}
-
-/* Fills sizes, and l3_index with the leader's number for now. */
-static void
-cpu_caches_read(const struct reading *reading, struct rmill_topology_cpu *cpu)
-{
-    static const char *const folder = "/sys/devices/system/cpu/cpu";
-    const char *root = reading->root;
-
-    cpu->l3_index = RMILL_TOPOLOGY_NO_INDEX;
-    for (uint32_t cache = 0; cache < CACHES_MAX; cache++) {
-        uint64_t level;
-        uint64_t line;
-        char type[32];
-        char size[32];
-
-        if (rmill_files_u64(root, &level, "%s%u/cache/index%u/level", folder, cpu->cpu, cache) != 0) {
-            break;
-        }
-        if (rmill_files_text(root, type, sizeof(type), "%s%u/cache/index%u/type", folder, cpu->cpu,
-                             cache) < 0 ||
-            rmill_files_text(root, size, sizeof(size), "%s%u/cache/index%u/size", folder, cpu->cpu,
-                             cache) < 0 || strcmp(type, "Instruction") == 0) {
-            continue;
-        }
-        uint64_t bytes = cache_size_parse(size);
-
-        if (level == 1) {
-            cpu->l1d_bytes = bytes;
-            if (rmill_files_u64(root, &line, "%s%u/cache/index%u/coherency_line_size", folder,
-                                cpu->cpu, cache) == 0 && line <= 4096) {
-                cpu->line_bytes = (uint32_t)line;
-            }
-        } else if (level == 2) {
-            cpu->l2_bytes = bytes;
-        } else if (level == 3) {
-            cpu->l3_bytes = bytes;
-            cpu->l3_index = l3_leader(reading, cpu->cpu, cache);
-        }
-    }
-}
+/* --- numbering ------------------------------------------------------------------------------------------ */
 
 /* The first CPU of the physical core that `cpu` belongs to. */
 static uint32_t
 core_leader(const struct reading *reading, const struct rmill_topology_cpu *cpu)
 {
-    static const char *const names[] = {"core_cpus_list", "thread_siblings_list"};
     const struct rmill_topology *topology = reading->topology;
+    struct rmill_cpuset siblings;
 
-    for (size_t i = 0; i < RMILL_ARRAY_COUNT(names); i++) {
-        struct rmill_cpuset siblings;
-
-        if (rmill_files_cpulist(reading->root, &siblings,
-                                "/sys/devices/system/cpu/cpu%u/topology/%s", cpu->cpu, names[i]) == 0 &&
-            rmill_cpuset_has(&siblings, cpu->cpu)) {
-            rmill_cpuset_and(&siblings, &topology->online);
-            return rmill_cpuset_next(&siblings, 0);
-        }
+    if (rmill_sysfs_siblings_read(reading->root, &topology->online, cpu->cpu, &siblings) == 0) {
+        return rmill_cpuset_next(&siblings, 0);
     }
     for (const struct rmill_topology_cpu *other = topology->cpus; other < cpu; other++) {
         if (cpu->core_id != RMILL_TOPOLOGY_NO_INDEX && other->core_id == cpu->core_id &&
@@ -159,21 +40,19 @@ core_leader(const struct reading *reading, const struct rmill_topology_cpu *cpu)
     return cpu->cpu;
 }
 
-/* --- numbering ------------------------------------------------------------------------------------------ */
-
 /* Dense index of the core led by `leader`; a leader that is no leader itself (files that contradict each other)
  * still gives each CPU exactly one core. */
-static void
+static int
 cores_number(const struct reading *reading)
 {
     struct rmill_topology *topology = reading->topology;
     uint32_t *index_of = calloc(2 * (size_t)RMILL_CPUS_MAX, sizeof(index_of[0]));
-    uint32_t *next_rank = index_of + RMILL_CPUS_MAX;
 
     if (index_of == NULL) {
-        topology->core_count = 0; /* The caller takes this for out of memory. */
-        return;
+        return -ENOMEM;
     }
+    uint32_t *next_rank = index_of + RMILL_CPUS_MAX;
+
     for (uint32_t i = 0; i < topology->cpu_count; i++) {
         struct rmill_topology_cpu *cpu = &topology->cpus[i];
         uint32_t leader = core_leader(reading, cpu);
@@ -185,6 +64,7 @@ cores_number(const struct reading *reading)
         cpu->sibling_rank = next_rank[leader]++;
     }
     free(index_of);
+    return 0;
 }
 
 static void
@@ -213,32 +93,6 @@ speed_compare(const void *left, const void *right)
     return a < b ? 1 : a > b ? -1 : 0; /* The fastest first. */
 }
 
-/* How fast each CPU is, as a number that only means something beside the others'. */
-static void
-speeds_read(const struct reading *reading, uint32_t *speeds)
-{
-    static const char *const hybrid[] = {"cpu_core", "cpu_atom", "cpu_lowpower"};
-    const struct rmill_topology *topology = reading->topology;
-    struct rmill_cpuset sets[RMILL_ARRAY_COUNT(hybrid)] = {0};
-    bool is_hybrid = false;
-
-    for (size_t class = 0; class < RMILL_ARRAY_COUNT(hybrid); class++) {
-        if (rmill_files_cpulist(reading->root, &sets[class], "/sys/devices/%s/cpus",
-                                hybrid[class]) == 0) {
-            is_hybrid = true;
-        }
-    }
-    for (uint32_t i = 0; i < topology->cpu_count; i++) {
-        speeds[i] = is_hybrid ? 0 : topology->cpus[i].capacity;
-        for (size_t class = 0; is_hybrid && class < RMILL_ARRAY_COUNT(hybrid); class++) {
-            if (rmill_cpuset_has(&sets[class], topology->cpus[i].cpu)) {
-                speeds[i] = (uint32_t)(RMILL_ARRAY_COUNT(hybrid) - class);
-                break;
-            }
-        }
-    }
-}
-
 /* kind = rank of the speed among the distinct ones. */
 static int
 kinds_number(const struct reading *reading)
@@ -246,12 +100,13 @@ kinds_number(const struct reading *reading)
     struct rmill_topology *topology = reading->topology;
     const uint32_t count = topology->cpu_count;
     uint32_t *speeds = calloc(2 * (size_t)count, sizeof(speeds[0]));
-    uint32_t *sorted = speeds + count;
 
     if (speeds == NULL) {
         return -ENOMEM;
     }
-    speeds_read(reading, speeds);
+    uint32_t *sorted = speeds + count;
+
+    rmill_sysfs_speeds_read(reading->root, topology->cpus, count, speeds);
     memcpy(sorted, speeds, count * sizeof(speeds[0]));
     qsort(sorted, count, sizeof(sorted[0]), speed_compare);
     for (uint32_t i = 0; i < count; i++) {
@@ -302,92 +157,36 @@ cpus_read(const struct reading *reading)
         cpu->cpu = number;
         cpu->isolated = rmill_cpuset_has(&isolated, number);
         cpu->usable = rmill_cpuset_has(&topology->usable, number);
-        cpu_identity_read(reading, cpu);
-        cpu_caches_read(reading, cpu);
-    }
-    cores_number(reading);
-    if (topology->core_count == 0) {
-        return -ENOMEM;
+        rmill_sysfs_cpu_read(reading->root, &topology->online, cpu);
     }
     l3_number(topology);
     packages_count(topology);
-    return kinds_number(reading);
+
+    int code = cores_number(reading);
+
+    return code != 0 ? code : kinds_number(reading);
 }
 
 /* --- nodes ---------------------------------------------------------------------------------------------- */
 
-/* The number behind `name` in a meminfo text, from kB to bytes; 0 when it is not there. */
-static uint64_t
-meminfo_bytes(const char *text, const char *name)
-{
-    const char *at = strstr(text, name);
-    uint64_t kib;
-
-    if (at == NULL) {
-        return 0;
-    }
-    at += strlen(name);
-    at += strspn(at, " \t");
-    return rmill_files_number(at, &kib) != NULL && kib <= UINT64_MAX >> 10 ? kib << 10 : 0;
-}
-
-static void
-node_memory_read(const struct reading *reading, struct rmill_topology_node *node,
-                 const char *meminfo, const char *huge)
-{
-    char text[MEMINFO_BYTES];
-
-    if (rmill_files_text(reading->root, text, sizeof(text), "%s", meminfo) >= 0) {
-        node->memory_bytes = meminfo_bytes(text, "MemTotal:");
-        node->memory_free_bytes = meminfo_bytes(text, "MemFree:");
-    }
-    (void)rmill_files_u64(reading->root, &node->huge_count,
-                          "%s/hugepages/hugepages-2048kB/nr_hugepages", huge);
-    (void)rmill_files_u64(reading->root, &node->huge_free_count,
-                          "%s/hugepages/hugepages-2048kB/free_hugepages", huge);
-}
-
-static void
-node_read(const struct reading *reading, struct rmill_topology_node *node)
-{
-    char folder[64];
-    char meminfo[96];
-
-    (void)snprintf(folder, sizeof(folder), "/sys/devices/system/node/node%u", node->id);
-    (void)snprintf(meminfo, sizeof(meminfo), "%s/meminfo", folder);
-    (void)rmill_files_cpulist(reading->root, &node->cpus, "%s/cpulist", folder);
-    rmill_cpuset_and(&node->cpus, &reading->topology->online);
-    node_memory_read(reading, node, meminfo, folder);
-}
-
 /* One row of distances. What the file does not say, libnuma does on a live machine; else the usual. */
 static void
-distances_read(const struct reading *reading, uint32_t from)
+distances_fill(const struct reading *reading, uint32_t from)
 {
     struct rmill_topology *topology = reading->topology;
+    const struct rmill_topology_node *nodes = topology->nodes;
     uint32_t *row = topology->distances + (size_t)from * topology->node_count;
-    char text[DISTANCE_BYTES] = "";
-    const char *at = text;
 
-    (void)rmill_files_text(reading->root, text, sizeof(text),
-                           "/sys/devices/system/node/node%u/distance", topology->nodes[from].id);
+    rmill_sysfs_distances_read(reading->root, nodes[from].id, row, topology->node_count);
     for (uint32_t to = 0; to < topology->node_count; to++) {
-        uint64_t value = 0;
+        if (row[to] == 0 && reading->live && topology->numa) {
+            int distance = numa_distance((int)nodes[from].id, (int)nodes[to].id);
 
-        at += strspn(at, " \t");
-        const char *end = rmill_files_number(at, &value);
-
-        if (end != NULL) {
-            at = end;
-        } else if (reading->live && topology->numa) {
-            int distance = numa_distance((int)topology->nodes[from].id, (int)topology->nodes[to].id);
-
-            value = distance > 0 ? (uint64_t)distance : 0;
+            row[to] = distance > 0 && distance <= (int)RMILL_DISTANCE_MAX ? (uint32_t)distance : 0;
         }
-        if (value < RMILL_DISTANCE_LOCAL || value > DISTANCE_MAX) {
-            value = from == to ? RMILL_DISTANCE_LOCAL : RMILL_DISTANCE_REMOTE;
+        if (row[to] < RMILL_DISTANCE_LOCAL) {
+            row[to] = from == to ? RMILL_DISTANCE_LOCAL : RMILL_DISTANCE_REMOTE;
         }
-        row[to] = (uint32_t)value;
     }
     topology->nodes[from].distances = row;
 }
@@ -424,9 +223,10 @@ nodes_read(const struct reading *reading)
 {
     struct rmill_topology *topology = reading->topology;
     struct rmill_cpuset online; /* A list of nodes is written as one of CPUs. */
-    bool listed = rmill_files_cpulist(reading->root, &online, "/sys/devices/system/node/online") == 0 &&
-                  rmill_cpuset_count(&online) > 0 &&
-                  rmill_cpuset_next(&online, RMILL_NODES_MAX) == RMILL_CPU_NONE;
+    bool listed =
+        rmill_files_cpulist(reading->root, &online, "/sys/devices/system/node/online") == 0 &&
+        rmill_cpuset_count(&online) > 0 &&
+        rmill_cpuset_next(&online, RMILL_NODES_MAX) == RMILL_CPU_NONE;
 
     topology->numa = listed && (!reading->live || numa_available() >= 0);
     if (!listed) {
@@ -444,12 +244,10 @@ nodes_read(const struct reading *reading)
 
     for (uint32_t index = 0; index < count; index++, id = rmill_cpuset_next(&online, id + 1)) {
         topology->nodes[index].id = id;
-        if (listed) {
-            node_read(reading, &topology->nodes[index]);
-        } else {
-            node_memory_read(reading, &topology->nodes[index], "/proc/meminfo", "/sys/kernel/mm");
-        }
-        distances_read(reading, index);
+        rmill_sysfs_node_read(reading->root, &topology->online, listed, &topology->nodes[index]);
+    }
+    for (uint32_t index = 0; index < count; index++) {
+        distances_fill(reading, index); /* Once all ids are known. */
     }
     nodes_assign(topology);
     return 0;
@@ -465,11 +263,13 @@ masks_read(const struct reading *reading, const struct rmill_cpuset *affinity,
     int code = affinity == NULL && reading->live ? rmill_pin_affinity(&topology->affinity) : 0;
 
     if (code != 0) {
-        return rmill_error_set(error, code, "cannot read the CPU affinity: %s", rmill_errno_text(code));
+        return rmill_error_set(error, code, "cannot read the CPU affinity: %s",
+                               rmill_errno_text(code));
     }
     code = rmill_files_cpulist(reading->root, &topology->online, "/sys/devices/system/cpu/online");
     if (code == -ENOENT && reading->live) {
-        topology->online = topology->affinity; /* No sysfs here (a bare chroot): what we may use is there. */
+        topology->online =
+            topology->affinity; /* No sysfs here (a bare chroot): what we may use is there. */
     } else if (code != 0) {
         return rmill_error_set(error, code, "cannot read %s/sys/devices/system/cpu/online: %s",
                                reading->root, rmill_errno_text(code));
@@ -487,10 +287,11 @@ masks_read(const struct reading *reading, const struct rmill_cpuset *affinity,
         rmill_cpuset_and(&topology->usable, &topology->cgroup.cpuset);
     }
     if (rmill_cpuset_count(&topology->usable) == 0) {
-        return rmill_error_set(error, -ENODEV,
-                               "no online CPU is both in the affinity mask and in the cgroup's cpuset "
-                               "(%s); see taskset -p and that file",
-                               topology->cgroup.cpuset_path);
+        return rmill_error_set(
+            error, -ENODEV,
+            "no online CPU is both in the affinity mask and in the cgroup's cpuset "
+            "(%s); see taskset -p and that file",
+            topology->cgroup.cpuset_path);
     }
     return 0;
 }
@@ -606,7 +407,8 @@ rmill_topology_cpu_find(const struct rmill_topology *topology, uint32_t cpu)
             high = middle;
         }
     }
-    return low < topology->cpu_count && topology->cpus[low].cpu == cpu ? &topology->cpus[low] : NULL;
+    return low < topology->cpu_count && topology->cpus[low].cpu == cpu ? &topology->cpus[low]
+                                                                       : NULL;
 }
 
 int
@@ -650,10 +452,11 @@ choice_by_count(const struct rmill_topology *topology, const char *spec,
     const char *end = rmill_files_number(spec, &count);
 
     if (end == NULL || *end != '\0' || count == 0 || count > RMILL_CORE_CHOICE_MAX) {
-        return rmill_error_set(error, -EINVAL,
-                               "\"%.80s\" is neither a number of cores (1-%u) nor a list of CPUs like "
-                               "0-3,8",
-                               spec, RMILL_CORE_CHOICE_MAX);
+        return rmill_error_set(
+            error, -EINVAL,
+            "\"%.80s\" is neither a number of cores (1-%u) nor a list of CPUs like "
+            "0-3,8",
+            spec, RMILL_CORE_CHOICE_MAX);
     }
     for (uint32_t i = 0; i < count; i++) {
         choice->cpus[i] = topology->order[i % topology->order_count];
@@ -682,16 +485,17 @@ choice_by_list(const struct rmill_topology *topology, const char *spec,
 
         (void)rmill_cpulist_format(&foreign, text, sizeof(text));
         (void)rmill_cpulist_format(&topology->usable, usable, sizeof(usable));
-        return rmill_error_set(error, -EINVAL,
-                               "CPU %s cannot be used: it is offline, or outside the affinity mask or the "
-                               "cgroup's cpuset; usable are %s",
-                               text, usable);
+        return rmill_error_set(
+            error, -EINVAL,
+            "CPU %s cannot be used: it is offline, or outside the affinity mask or the "
+            "cgroup's cpuset; usable are %s",
+            text, usable);
     }
     uint32_t count = rmill_cpuset_count(&set);
 
     if (count == 0 || count > RMILL_CORE_CHOICE_MAX) {
-        return rmill_error_set(error, -EINVAL, "\"%.80s\" lists %u CPUs; 1 to %u are possible", spec,
-                               count, RMILL_CORE_CHOICE_MAX);
+        return rmill_error_set(error, -EINVAL, "\"%.80s\" lists %u CPUs; 1 to %u are possible",
+                               spec, count, RMILL_CORE_CHOICE_MAX);
     }
     for (uint32_t cpu = rmill_cpuset_next(&set, 0); cpu != RMILL_CPU_NONE;
          cpu = rmill_cpuset_next(&set, cpu + 1)) {

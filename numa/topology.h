@@ -15,17 +15,19 @@
 #include "numa/cpulist.h"
 #include "numa/memory.h"
 
-#define RMILL_NODES_MAX           1024u
-#define RMILL_CORE_CHOICE_MAX     1024u
-#define RMILL_TOPOLOGY_NO_INDEX   UINT32_MAX
-#define RMILL_DISTANCE_LOCAL      10u /* What ACPI calls the distance of a node to itself. */
-#define RMILL_DISTANCE_REMOTE     20u /* And to another one, when nobody says. */
+#define RMILL_NODES_MAX         1024u
+#define RMILL_CORE_CHOICE_MAX   1024u
+#define RMILL_TOPOLOGY_NO_INDEX UINT32_MAX
+#define RMILL_DISTANCE_LOCAL    10u  /* What ACPI calls the distance of a node to itself. */
+#define RMILL_DISTANCE_REMOTE   20u  /* And to another one, when nobody says. */
+#define RMILL_DISTANCE_MAX      254u /* 255 means unreachable. */
 
 /* One online CPU. */
 struct rmill_topology_cpu {
     uint32_t cpu;
-    uint32_t core_index;   /* Physical core, dense from 0, in the order of their first CPU. */
-    uint32_t core_id;      /* The kernel's number, unique only inside the package; NO_INDEX if unknown. */
+    uint32_t core_index; /* Physical core, dense from 0, in the order of their first CPU. */
+    uint32_t
+        core_id; /* The kernel's number, unique only inside the package; NO_INDEX if unknown. */
     uint32_t package;      /* Socket. */
     uint32_t node;         /* The kernel's number of the node. */
     uint32_t node_index;   /* Index into nodes[]. */
@@ -50,7 +52,8 @@ struct rmill_topology_node {
     uint64_t memory_free_bytes;
     uint64_t huge_count; /* 2 MiB pages in the pool. */
     uint64_t huge_free_count;
-    const uint32_t *distances; /* node_count numbers, to nodes[i]; RMILL_DISTANCE_LOCAL to itself. */
+    const uint32_t
+        *distances; /* node_count numbers, to nodes[i]; RMILL_DISTANCE_LOCAL to itself. */
 };
 
 /* Owner: set-up, then read-only for everybody. */
@@ -63,8 +66,8 @@ struct rmill_topology {
     uint32_t package_count;
     uint32_t kind_count;
     uint32_t l3_count;
-    uint32_t *order;         /* The usable CPUs in the order of the default policy, siblings last. */
-    uint32_t order_count;    /* = CPUs in `usable`. */
+    uint32_t *order;      /* The usable CPUs in the order of the default policy, siblings last. */
+    uint32_t order_count; /* = CPUs in `usable`. */
     uint32_t physical_count; /* So many at the front of `order` are one per physical core. */
     struct rmill_cpuset online;
     struct rmill_cpuset affinity; /* Of the thread that read; what new threads inherit. */
@@ -76,8 +79,9 @@ struct rmill_topology {
 
 /* Zeroed: this machine, the calling thread's affinity. */
 struct rmill_topology_options {
-    const char *root;                    /* Prefix of /sys and /proc; NULL or "" for this machine. */
-    const struct rmill_cpuset *affinity; /* NULL: the calling thread's, or with a root all online ones. */
+    const char *root; /* Prefix of /sys and /proc; NULL or "" for this machine. */
+    const struct rmill_cpuset
+        *affinity; /* NULL: the calling thread's, or with a root all online ones. */
 };
 
 /* Read everything. `options` may be NULL and is borrowed for the call; `*out` belongs to the caller, who

@@ -1,7 +1,8 @@
-/* numa/arena.h — the memory of one core: a few regions, a hard budget, and nothing given back one by one.
+/* numa/arena.h — the memory of one core: a few regions, a hard budget, nothing given back singly.
  *
- * An arena is taken before the work starts (pools, buffers, tables), then frozen: afterwards the hot path
- * has what it has. Regions are what a ring registers as fixed buffers, hence the limit of 1 GiB each.
+ * An arena is taken before the work starts (pools, buffers, tables), then frozen: afterwards the
+ * hot path has what it has. Regions are what a ring registers as fixed buffers, hence the limit of
+ * 1 GiB each.
  *
  *     region 0: [allocated........|free]   region 1: [allocated...|free]   ...
  *
@@ -9,8 +10,8 @@
  *   I1  the sum of all regions' capacities is the budget; used <= budget
  *   I2  region i > 0 exists only when region i - 1 has RMILL_MEMORY_BYTES_MAX bytes of capacity
  *   I3  an allocation lies in one region
- * Nothing here is touched before its user touches it, unless prefault was asked. (Registering a region with
- * a ring pins, and so touches, all of what is registered.) */
+ * Nothing here is touched before its user touches it, unless prefault was asked. (Registering a
+ * region with a ring pins, and so touches, all of what is registered.) */
 #ifndef RMILL_NUMA_ARENA_H
 #define RMILL_NUMA_ARENA_H
 
@@ -66,8 +67,8 @@ struct rmill_arena_statistics {
 };
 
 /* Map all regions. `arena` is the caller's, `options` borrowed for the call. Thread: set-up.
- * 0; -EINVAL (budget 0 or too large); -ENOMEM and what rmill_memory_map returns, with `error` (may be
- * NULL) filled. On failure `arena` is zeroed and holds nothing. */
+ * 0; -EINVAL (budget 0 or too large); -ENOMEM and what rmill_memory_map returns, with `error` (may
+ * be NULL) filled. On failure `arena` is zeroed and holds nothing. */
 int rmill_arena_init(struct rmill_arena *arena, const struct rmill_arena_options *options,
                      struct rmill_error *error);
 
@@ -75,25 +76,26 @@ int rmill_arena_init(struct rmill_arena *arena, const struct rmill_arena_options
  * Thread: set-up, after the core stopped. */
 void rmill_arena_deinit(struct rmill_arena *arena);
 
-/* `bytes` > 0 bytes aligned to `alignment`, a power of two up to RMILL_ARENA_ALIGNMENT_MAX. The memory is
- * zero unless the arena was rewound, and lives until deinit or rewind. NULL when the budget or 1 GiB
- * does not hold it; nothing changes then. A frozen arena panics: the caller is on a hot path and must
- * have taken its memory before. Thread: owner core (or set-up). Cost: first fit over the regions. */
+/* `bytes` > 0 bytes aligned to `alignment`, a power of two up to RMILL_ARENA_ALIGNMENT_MAX. The
+ * memory is zero unless the arena was rewound, and lives until deinit or rewind. NULL when the
+ * budget or 1 GiB does not hold it; nothing changes then. A frozen arena panics: the caller is on a
+ * hot path and must have taken its memory before. Thread: owner core (or set-up). Cost: first fit
+ * over the regions. */
 void *rmill_arena_allocate(struct rmill_arena *arena, uint64_t bytes, uint64_t alignment);
 
 /* From now on rmill_arena_allocate panics. Cannot be undone. Thread: owner core (or set-up). */
 void rmill_arena_freeze(struct rmill_arena *arena);
 
-/* Take back everything that was allocated, at once. Asserts that the arena is not frozen. What is allocated
- * afterwards holds old bytes. Thread: owner core. */
+/* Take back everything that was allocated, at once. Asserts that the arena is not frozen. What is
+ * allocated afterwards holds old bytes. Thread: owner core. */
 void rmill_arena_rewind(struct rmill_arena *arena);
 
-/* The whole regions, in the order of their index, for registration as fixed buffers: at most `max` are
- * written. How many there are. Thread: owner core (or set-up). */
+/* The whole regions, in the order of their index, for registration as fixed buffers: at most `max`
+ * are written. How many there are. Thread: owner core (or set-up). */
 uint32_t rmill_arena_regions(const struct rmill_arena *arena, struct iovec *vectors, uint32_t max);
 
-/* The same, but only as much of each region as is allocated now, in whole pages; a region nothing was
- * taken from has length 0. For a frozen arena this is all that can ever be used. */
+/* The same, but only as much of each region as is allocated now, in whole pages; a region nothing
+ * was taken from has length 0. For a frozen arena this is all that can ever be used. */
 uint32_t rmill_arena_regions_used(const struct rmill_arena *arena, struct iovec *vectors,
                                   uint32_t max);
 

@@ -23,7 +23,7 @@ struct tables {
     char *mounts;
 };
 
-/* --- the two tables ------------------------------------------------------------------------------------- */
+/* --- the two tables --- */
 
 /* Is `word` one of the words in `list` (with `separator` between them)? */
 static bool
@@ -44,8 +44,8 @@ list_has(const char *list, size_t length, char separator, const char *word)
     return false;
 }
 
-/* Our group's path in the hierarchy of `controller` (version 1), or in version 2 for NULL. Lines are
- * "ID:CONTROLLERS:PATH"; version 2 has ID 0 and no controllers. */
+/* Our group's path in the hierarchy of `controller` (version 1), or in version 2 for NULL. Lines
+ * are "ID:CONTROLLERS:PATH"; version 2 has ID 0 and no controllers. */
 static bool
 group_find(const char *groups, const char *controller, char path[RMILL_FILES_PATH_BYTES])
 {
@@ -91,8 +91,8 @@ escapes_undo(char *text)
     *to = '\0';
 }
 
-/* Is this line of mountinfo the mount of `controller` (version 1), or of version 2 for NULL? A line is
- * "36 35 98:0 /root /mount options... - type source superoptions". */
+/* Is this line of mountinfo the mount of `controller` (version 1), or of version 2 for NULL? A line
+ * is "36 35 98:0 /root /mount options... - type source superoptions". */
 static bool
 mount_matches(const char *line, const char *controller, char mount[RMILL_FILES_PATH_BYTES],
               char root[RMILL_FILES_PATH_BYTES])
@@ -135,9 +135,9 @@ mount_find(char *mounts, const char *controller, char mount[RMILL_FILES_PATH_BYT
     return found;
 }
 
-/* Our group's path below the mount. In a container the mount may show a group further down as its root
- * (`mount_root`), and the path may lead outside of what is visible (it begins with "/.."); then the mount
- * point itself is the nearest that can be seen. */
+/* Our group's path below the mount. In a container the mount may show a group further down as its
+ * root (`mount_root`), and the path may lead outside of what is visible (it begins with "/..");
+ * then the mount point itself is the nearest that can be seen. */
 static void
 group_place(struct hierarchy *hierarchy, const char *mount_root, const char *path)
 {
@@ -194,7 +194,7 @@ group_up(char *group)
     return true;
 }
 
-/* --- the limits ----------------------------------------------------------------------------------------- */
+/* --- the limits --- */
 
 /* A memory limit in `name` of this group, or UNLIMITED. */
 static uint64_t
@@ -304,7 +304,7 @@ cpu_read(const struct tables *tables, struct rmill_cgroup *cgroup)
     } while (group_up(at.group));
 }
 
-/* The CPUs of the nearest group that says so: an effective set is already cut by all groups above. */
+/* The CPUs of the nearest group that says so: the groups above have already cut an effective set. */
 static void
 cpuset_read(const struct tables *tables, struct rmill_cgroup *cgroup)
 {

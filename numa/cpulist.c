@@ -79,7 +79,7 @@ rmill_cpuset_subtract(struct rmill_cpuset *set, const struct rmill_cpuset *other
     }
 }
 
-/* --- reading -------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 /* One item, "N", "N-M" or "N-M:STRIDE". */
 struct item {
@@ -193,10 +193,10 @@ rmill_cpulist_parse(const char *text, struct rmill_cpuset *out, struct rmill_err
     return 0;
 }
 
-/* --- writing -------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
-/* How far a run of `stride` goes from `first`: the last CPU such that all in between at that stride are in
- * the set and nothing else between them is. */
+/* How far a run of `stride` goes from `first`: the last CPU such that all in between at that stride
+ * are in the set and nothing else between them is. */
 static uint32_t
 run_last(const struct rmill_cpuset *set, uint32_t first, uint32_t stride)
 {

@@ -39,10 +39,10 @@ uint32_t rmill_cpuset_next(const struct rmill_cpuset *set, uint32_t from);
 void rmill_cpuset_and(struct rmill_cpuset *set, const struct rmill_cpuset *other);
 void rmill_cpuset_subtract(struct rmill_cpuset *set, const struct rmill_cpuset *other);
 
-/* Read a list: items "N", "N-M" and "N-M:STRIDE" with commas between, in any order, overlaps allowed,
- * blanks around an item ignored; one comma may end the list ("2,"). An empty text is the empty set.
- * `text` is borrowed for the call.
- * 0; -EINVAL with the place and the reason in `error` (may be NULL). `out` is untouched on failure. */
+/* Read a list: items "N", "N-M" and "N-M:STRIDE" with commas between, in any order, overlaps
+ * allowed, blanks around an item ignored; one comma may end the list ("2,"). An empty text is the
+ * empty set. `text` is borrowed for the call. 0; -EINVAL with the place and the reason in `error`
+ * (may be NULL). `out` is untouched on failure. */
 int rmill_cpulist_parse(const char *text, struct rmill_cpuset *out, struct rmill_error *error);
 
 /* Write the set in its shortest sorted form ("0-3,8-14:2"), NUL-terminated, into `bytes` bytes.

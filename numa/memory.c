@@ -14,7 +14,7 @@
 #include "numa/poison.h"
 
 #define PLACEMENT_BATCH 512
-#define NODE_BITS       1024 /* More nodes than any kernel is built for (CONFIG_NODES_SHIFT <= 10). */
+#define NODE_BITS       1024 /* As many as any kernel is built for (CONFIG_NODES_SHIFT <= 10). */
 
 static uint64_t
 page_bytes(void)
@@ -38,9 +38,9 @@ transparent_huge_is_on(void)
     return length > 0 && strstr(text, "[never]") == NULL;
 }
 
-/* Bytes from the pool of explicit huge pages, or NULL. The pool promises pages to the whole machine; a cpuset
- * or a hugetlb cgroup can still refuse them at the first touch, by SIGBUS. Populating the first page turns
- * the common case of that (none allowed) into an error here. */
+/* Bytes from the pool of explicit huge pages, or NULL. The pool promises pages to the whole
+ * machine; a cpuset or a hugetlb cgroup can still refuse them at the first touch, by SIGBUS.
+ * Populating the first page turns the common case of that (none allowed) into an error here. */
 static void *
 huge_map(uint64_t bytes, bool everything)
 {
@@ -173,7 +173,7 @@ map_once(struct rmill_memory *memory, const struct rmill_memory_options *options
                                (unsigned long long)(options->bytes >> 20), rmill_errno_text(code));
     }
     memory->bind_code = node_prefer(memory->base, memory->bytes, memory->node);
-    /* A child of fork has no business in here, and copy-on-write would move pages under the kernel. */
+    /* A child of fork has no business here, and copy-on-write would move pages under the kernel. */
     (void)madvise(memory->base, memory->bytes, MADV_DONTFORK);
     if (options->guard) {
         memory->guard_below = guard_map((char *)memory->base - page_bytes(), page_bytes());

@@ -3,9 +3,9 @@
  *     [guard page] base ......................... base + bytes [guard page]
  *                  2 MiB aligned, MADV_DONTFORK
  *
- * Explicit 2 MiB pages first, then transparent huge pages, then 4 KiB ones; what was got is reported, never
- * an error. The node is a preference: when it is full the kernel takes the pages from another one.
- * At most 1 GiB each, the most that one registered io_uring buffer can be. */
+ * Explicit 2 MiB pages first, then transparent huge pages, then 4 KiB ones; what was got is
+ * reported, never an error. The node is a preference: when it is full the kernel takes the pages
+ * from another one. At most 1 GiB each, the most that one registered io_uring buffer can be. */
 #ifndef RMILL_NUMA_MEMORY_H
 #define RMILL_NUMA_MEMORY_H
 
@@ -41,7 +41,7 @@ struct rmill_memory {
     uint64_t bytes; /* Whole pages, so possibly more than asked. */
     enum rmill_page_kind kind;
     int node;      /* The node asked for, or RMILL_NODE_ANY. */
-    int bind_code; /* 0 bound as asked, else the -errno of mbind(2): the kernel then places by use. */
+    int bind_code; /* 0 bound as asked, else -errno of mbind(2): the kernel then places by use. */
     uint64_t away_bytes; /* After a prefault: bytes found on another node than asked. Else 0. */
     bool guard_below;
     bool guard_above;
@@ -50,11 +50,12 @@ struct rmill_memory {
 /* Map. `memory` is the caller's, `options` borrowed for the call. The memory reads as zeros.
  * Thread: any.
  * 0; -EINVAL (0 bytes or more than RMILL_MEMORY_BYTES_MAX); -ENOMEM and other errnos of mmap(2) and
- * madvise(2), with the knob in `error` (may be NULL). On failure `memory` is zeroed and nothing mapped. */
+ * madvise(2), with the knob in `error` (may be NULL). On failure `memory` is zeroed and nothing
+ * mapped. */
 int rmill_memory_map(struct rmill_memory *memory, const struct rmill_memory_options *options,
                      struct rmill_error *error);
 
-/* Unmap and zero `memory`. A zeroed one is accepted. Thread: any; nobody uses the memory any more. */
+/* Unmap and zero `memory`. A zeroed one is accepted. Thread: any; nobody uses it any more. */
 void rmill_memory_unmap(struct rmill_memory *memory);
 
 /* Where the pages are now: how many bytes are resident, and how many of them on another node than

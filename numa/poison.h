@@ -1,7 +1,7 @@
 /* numa/poison.h — tell AddressSanitizer which bytes of our own memory nobody may touch.
  *
- * Nothing in other builds. Memory of an arena, a pool or a stack is one mapping to the sanitizer, so
- * without these words it could not see a use after put. */
+ * Nothing in other builds. Memory of an arena, a pool or a stack is one mapping to the sanitizer,
+ * so without these words it could not see a use after put. */
 #ifndef RMILL_NUMA_POISON_H
 #define RMILL_NUMA_POISON_H
 

@@ -1,7 +1,8 @@
 /* numa/pool.h — objects of one size, carved from an arena once, handed out last-in first-out.
  *
- * The object put last is got first, because its lines are still in the cache. An object is not touched
- * before it is handed out for the first time, so a pool for the worst case costs no memory until then.
+ * The object put last is got first, because its lines are still in the cache. An object is not
+ * touched before it is handed out for the first time, so a pool for the worst case costs no memory
+ * until then.
  *
  *     base [ got or free (in the list) ... | never handed out ... ] base + count * stride
  *                                          ^ frontier
@@ -10,9 +11,9 @@
  *   I1  in_use + length of the free list = frontier <= count
  *   I2  a free object's first word points to the next free one; the rest of it belongs to the pool
  *   I3  the frontier never goes back
- * A pool never grows: an empty one answers NULL, which is back-pressure. Contents of an object are whatever
- * its last user left, but for its first 16 bytes. With AddressSanitizer a free object is poisoned;
- * debug builds also find an object put twice. */
+ * A pool never grows: an empty one answers NULL, which is back-pressure. Contents of an object are
+ * whatever its last user left, but for its first 16 bytes. With AddressSanitizer a free object is
+ * poisoned; debug builds also find an object put twice. */
 #ifndef RMILL_NUMA_POOL_H
 #define RMILL_NUMA_POOL_H
 
@@ -45,11 +46,11 @@ struct rmill_pool {
     uint64_t empty_count;    /* Gets answered with NULL. */
 };
 
-/* Take count * object_bytes (rounded up to `alignment`, a power of two, and to 16) from `arena`. The pool
- * is the caller's; its objects live as long as the arena. `count` >= 1, `object_bytes` >= 1.
- * Thread: owner core (or set-up), before the arena is frozen.
- * 0; -EINVAL (zero, or an alignment that is none); -ENOMEM when the budget or one region of 1 GiB does not hold them,
- * with `error` (may be NULL). The arena and `pool` are untouched on failure. */
+/* Take count * object_bytes (rounded up to `alignment`, a power of two, and to 16) from `arena`.
+ * The pool is the caller's; its objects live as long as the arena. `count` >= 1, `object_bytes`
+ * >= 1. Thread: owner core (or set-up), before the arena is frozen. 0; -EINVAL (zero, or an
+ * alignment that is none); -ENOMEM when the budget or one region of 1 GiB does not hold them, with
+ * `error` (may be NULL). The arena and `pool` are untouched on failure. */
 int rmill_pool_init(struct rmill_pool *pool, struct rmill_arena *arena, uint64_t object_bytes,
                     uint64_t alignment, uint32_t count, struct rmill_error *error);
 

@@ -1,12 +1,13 @@
-/* numa/stack.h — the stacks of a core's fibers: one reserved mapping, a guard page below each stack.
+/* numa/stack.h — the stacks of a core's fibers: one reserved mapping, a guard page below each.
  *
- *     [guard][ stack 0 ........ ][guard][ stack 1 ........ ] ...      a stack grows down, to its guard
+ *     [guard][ stack 0 ........ ][guard][ stack 1 ........ ] ...    a stack grows down
  *
- * Nothing is accessible at first: a stack is opened when it is handed out for the first time, and costs
- * memory only as far down as it was used. Separate from arenas, because a guard page can be neither in a
- * registered buffer nor in a huge page. The stack put last is got first.
+ * Nothing is accessible at first: a stack is opened when it is handed out for the first time, and
+ * costs memory only as far down as it was used. Separate from arenas, because a guard page can be
+ * neither in a registered buffer nor in a huge page. The stack put last is got first.
  *
- * Limits: every opened stack makes two mappings of the kernel's vm.max_map_count (65,530 by default). */
+ * Limits: every opened stack makes two mappings of the kernel's vm.max_map_count (65,530 by
+ * default). */
 #ifndef RMILL_NUMA_STACK_H
 #define RMILL_NUMA_STACK_H
 
@@ -32,9 +33,9 @@ struct rmill_stacks {
     uint64_t *taken;     /* A bit per stack that is in use: finds a stack put twice. */
 };
 
-/* Reserve `count` stacks (1 ... RMILL_STACK_COUNT_MAX) of `stack_bytes` each (rounded up to the page; at
- * most RMILL_STACK_BYTES_MAX). Thread: set-up.
- * 0; -EINVAL; -ENOMEM, with `error` (may be NULL) filled; `stacks` is zeroed then. */
+/* Reserve `count` stacks (1 ... RMILL_STACK_COUNT_MAX) of `stack_bytes` each (rounded up to the
+ * page; at most RMILL_STACK_BYTES_MAX). Thread: set-up. 0; -EINVAL; -ENOMEM, with `error` (may be
+ * NULL) filled; `stacks` is zeroed then. */
 int rmill_stacks_init(struct rmill_stacks *stacks, uint64_t stack_bytes, uint32_t count,
                       struct rmill_error *error);
 
@@ -44,16 +45,17 @@ void rmill_stacks_deinit(struct rmill_stacks *stacks);
 
 /* A stack: its lowest usable byte goes to `*base`, its size to `*bytes`. Contents undefined.
  * Thread: owner core. Cost: a system call the first time a stack is handed out, else a few stores.
- * 0; -EAGAIN when all are in use; -ENOMEM when the kernel cannot open another one (vm.max_map_count,
- * vm.overcommit_memory = 2). Outputs untouched on failure. */
+ * 0; -EAGAIN when all are in use; -ENOMEM when the kernel cannot open another one
+ * (vm.max_map_count, vm.overcommit_memory = 2). Outputs untouched on failure. */
 int rmill_stacks_get(struct rmill_stacks *stacks, void **base, uint64_t *bytes);
 
-/* Give back the stack at `base`; nobody runs on it. Asserts that it is one and in use. Thread: owner core. */
+/* Give back the stack at `base`; nobody runs on it. Asserts that it is one and in use. Thread:
+ * owner core. */
 void rmill_stacks_put(struct rmill_stacks *stacks, void *base);
 
-/* How much of the opened stack at `base` was ever touched, from its top to its lowest resident page, in
- * bytes: the high-water mark of all its users. Thread: any while the stacks live. Cost: a system call.
- * 0; -errno of mincore(2), the output untouched then. */
+/* How much of the opened stack at `base` was ever touched, from its top to its lowest resident
+ * page, in bytes: the high-water mark of all its users. Thread: any while the stacks live. Cost: a
+ * system call. 0; -errno of mincore(2), the output untouched then. */
 int rmill_stacks_touched(const struct rmill_stacks *stacks, const void *base, uint64_t *bytes);
 
 #endif

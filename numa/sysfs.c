@@ -10,13 +10,13 @@
 #define CACHES_MAX        16u /* cacheI folders looked at for a CPU; machines have 4 or 5. */
 #define CACHE_BYTES_LIMIT RMILL_GIB(64) /* A cache that claims more is a broken file. */
 #define LINE_BYTES_LIMIT  4096u
-#define DISTANCE_BYTES    8192u /* One row: 1024 numbers of at most 4 bytes and a blank, with room. */
+#define DISTANCE_BYTES    8192u /* One row: 1024 numbers of at most 3 digits and a blank, with room. */
 #define MEMINFO_BYTES     8192u
 
 #define CPU_FOLDER  "/sys/devices/system/cpu/cpu%u/"
 #define NODE_FOLDER "/sys/devices/system/node/node%u/"
 
-/* --- one CPU -------------------------------------------------------------------------------------------- */
+/* --- one CPU --- */
 
 /* The core's number by the kernel, the package, and how fast it is. */
 static void
@@ -42,25 +42,20 @@ identity_read(const char *root, struct rmill_topology_cpu *cpu)
                           cpu->cpu);
 }
 
-/* "32K", "1024K", "36M" in bytes; 0 for nonsense. */
+/* "32K", "1024K" (what the kernel writes), "36M" in bytes; 0 for nonsense. */
 static uint64_t
 cache_size_parse(const char *text)
 {
     uint64_t value;
     const char *unit = rmill_files_number(text, &value);
-    uint32_t shift = 0;
 
     if (unit == NULL || value > CACHE_BYTES_LIMIT) {
         return 0;
     }
-    if (strcmp(unit, "K") == 0) {
-        shift = 10;
-    } else if (strcmp(unit, "M") == 0) {
-        shift = 20;
-    } else if (*unit != '\0') {
+    if (strcmp(unit, "K") != 0 && strcmp(unit, "M") != 0) {
         return 0;
     }
-    value <<= shift; /* At most 2^36 << 20: no overflow. */
+    value <<= *unit == 'K' ? 10 : 20; /* At most 2^36 << 20: no overflow. */
     return value <= CACHE_BYTES_LIMIT ? value : 0;
 }
 
@@ -153,8 +148,8 @@ void
 rmill_sysfs_speeds_read(const char *root, const struct rmill_topology_cpu *cpus, uint32_t count,
                         uint32_t *speeds)
 {
-    /* Intel's hybrid processors have a folder per type of core, the fastest first here. Their capacities
-     * differ from core to core of one type, so they are not asked. */
+    /* Intel's hybrid processors have a folder per type of core, the fastest first here. Their
+     * capacities differ from core to core of one type, so they are not asked. */
     static const char *const hybrid[] = {"cpu_core", "cpu_atom", "cpu_lowpower"};
     enum { types = RMILL_ARRAY_COUNT(hybrid) };
     struct rmill_cpuset sets[types];
@@ -177,7 +172,7 @@ rmill_sysfs_speeds_read(const char *root, const struct rmill_topology_cpu *cpus,
     }
 }
 
-/* --- one node ------------------------------------------------------------------------------------------- */
+/* --- one node --- */
 
 /* The number behind `name` in a meminfo text, from kB to bytes; 0 when it is not there. */
 static uint64_t

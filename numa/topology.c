@@ -19,7 +19,7 @@ struct reading {
     struct rmill_topology *topology;
 };
 
-/* --- numbering ------------------------------------------------------------------------------------------ */
+/* --- numbering --- */
 
 /* The first CPU of the physical core that `cpu` belongs to. */
 static uint32_t
@@ -40,8 +40,8 @@ core_leader(const struct reading *reading, const struct rmill_topology_cpu *cpu)
     return cpu->cpu;
 }
 
-/* Dense index of the core led by `leader`; a leader that is no leader itself (files that contradict each other)
- * still gives each CPU exactly one core. */
+/* Dense index of the core led by `leader`; a leader that is no leader itself (files that contradict
+ * each other) still gives each CPU exactly one core. */
 static int
 cores_number(const struct reading *reading)
 {
@@ -167,9 +167,9 @@ cpus_read(const struct reading *reading)
     return code != 0 ? code : kinds_number(reading);
 }
 
-/* --- nodes ---------------------------------------------------------------------------------------------- */
+/* --- nodes --- */
 
-/* One row of distances. What the file does not say, libnuma does on a live machine; else the usual. */
+/* One row of distances. What the file does not say, libnuma does on a live machine. */
 static void
 distances_fill(const struct reading *reading, uint32_t from)
 {
@@ -253,7 +253,7 @@ nodes_read(const struct reading *reading)
     return 0;
 }
 
-/* --- what is ours --------------------------------------------------------------------------------------- */
+/* --- what is ours --- */
 
 static int
 masks_read(const struct reading *reading, const struct rmill_cpuset *affinity,
@@ -350,7 +350,7 @@ order_make(struct rmill_topology *topology)
     return 0;
 }
 
-/* --- reading and asking --------------------------------------------------------------------------------- */
+/* --- reading and asking --- */
 
 int
 rmill_topology_read(const struct rmill_topology_options *options, struct rmill_topology **out,

@@ -1,9 +1,9 @@
-/* numa/topology.h — the machine as the engine sees it: CPUs, cores, kinds, caches, nodes, and what is ours.
+/* numa/topology.h — the machine as the engine sees it: CPUs, cores, kinds, caches, nodes.
  *
- * Read once, at set-up, from sysfs and procfs (and libnuma on a live machine); read-only afterwards. A
- * *CPU* here is what the kernel schedules on; a *physical core* has one or more of them (SMT siblings). What a
- * file does not say is 0 or "none", never a guess that matters: a machine without the node folder is one
- * node, a CPU without cache files has no caches. */
+ * Read once, at set-up, from sysfs and procfs (and libnuma on a live machine); read-only
+ * afterwards. A *CPU* here is what the kernel schedules on; a *physical core* has one or more of
+ * them (SMT siblings). What a file does not say is 0 or "none", never a guess that matters: a
+ * machine without the node folder is one node, a CPU without cache files has no caches. */
 #ifndef RMILL_NUMA_TOPOLOGY_H
 #define RMILL_NUMA_TOPOLOGY_H
 
@@ -84,10 +84,10 @@ struct rmill_topology_options {
         *affinity; /* NULL: the calling thread's, or with a root all online ones. */
 };
 
-/* Read everything. `options` may be NULL and is borrowed for the call; `*out` belongs to the caller, who
- * destroys it. Thread: any.
- * 0; -ENODEV when no CPU is online or usable; -EINVAL when the list of online CPUs makes no sense;
- * -ENOMEM; -errno of reading that list. `error` (may be NULL) says which; `*out` is untouched then. */
+/* Read everything. `options` may be NULL and is borrowed for the call; `*out` belongs to the
+ * caller, who destroys it. Thread: any. 0; -ENODEV when no CPU is online or usable; -EINVAL when
+ * the list of online CPUs makes no sense; -ENOMEM; -errno of reading that list. `error` (may be
+ * NULL) says which; `*out` is untouched then. */
 int rmill_topology_read(const struct rmill_topology_options *options, struct rmill_topology **out,
                         struct rmill_error *error);
 
@@ -98,12 +98,13 @@ void rmill_topology_destroy(struct rmill_topology *topology);
 const struct rmill_topology_cpu *rmill_topology_cpu_find(const struct rmill_topology *topology,
                                                          uint32_t cpu);
 
-/* The node to bind memory for `cpu` to: its own, or the nearest that has memory. RMILL_NODE_ANY for a CPU
- * that is not online or a machine without nodes. Thread: any. */
+/* The node to bind memory for `cpu` to: its own, or the nearest that has memory. RMILL_NODE_ANY for
+ * a CPU that is not online or a machine without nodes. Thread: any. */
 int rmill_topology_memory_node(const struct rmill_topology *topology, uint32_t cpu);
 
-/* The default policy: one usable CPU per physical core, fastest kind first, inside a kind node by node, then by
- * number. At most `max` are written to `cpus`. How many there are, at least 1. Thread: any. */
+/* The default policy: one usable CPU per physical core, fastest kind first, inside a kind node by
+ * node, then by number. At most `max` are written to `cpus`. How many there are, at least 1.
+ * Thread: any. */
 uint32_t rmill_topology_default_cores(const struct rmill_topology *topology, uint32_t *cpus,
                                       uint32_t max);
 
@@ -115,11 +116,11 @@ struct rmill_core_choice {
     bool shared;         /* Two of the cores are SMT siblings, or the same CPU. */
 };
 
-/* What --cores and RINGMILL_CORES mean. NULL or "": the default policy. A plain number N: N cores, first
- * those of the default policy, then their SMT siblings, then the same again. With a comma, dash or
- * colon: exactly these CPUs in ascending order ("2," is CPU 2). Thread: any.
- * 0; -EINVAL (no list, 0 or more than RMILL_CORE_CHOICE_MAX cores, or CPUs that are not usable) with
- * `error` (may be NULL) naming them. `choice` is untouched on failure. */
+/* What --cores and RINGMILL_CORES mean. NULL or "": the default policy. A plain number N: N cores,
+ * first those of the default policy, then their SMT siblings, then the same again. With a comma,
+ * dash or colon: exactly these CPUs in ascending order ("2," is CPU 2). Thread: any. 0; -EINVAL (no
+ * list, 0 or more than RMILL_CORE_CHOICE_MAX cores, or CPUs that are not usable) with `error` (may
+ * be NULL) naming them. `choice` is untouched on failure. */
 int rmill_topology_chosen_cores(const struct rmill_topology *topology, const char *spec,
                                 struct rmill_core_choice *choice, struct rmill_error *error);
 

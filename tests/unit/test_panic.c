@@ -40,6 +40,8 @@ child_run(void (*body)(void))
         const struct rlimit none = {0, 0};
 
         (void)setrlimit(RLIMIT_CORE, &none);
+        (void)alarm(20); /* A panic that never ends fails the test instead of hanging it. */
+        (void)close(ends[0]);
         (void)dup2(ends[1], STDERR_FILENO);
         body();
         _exit(0);

@@ -23,9 +23,9 @@
 
 #include "base/macros.h"
 
-#define RMILL_HISTOGRAM_SUB_BITS 5
+#define RMILL_HISTOGRAM_SUB_BITS  5
 #define RMILL_HISTOGRAM_SUB_COUNT (1u << RMILL_HISTOGRAM_SUB_BITS)
-#define RMILL_HISTOGRAM_BUCKET_COUNT \
+#define RMILL_HISTOGRAM_BUCKET_COUNT                                                               \
     ((64 - RMILL_HISTOGRAM_SUB_BITS + 1) * RMILL_HISTOGRAM_SUB_COUNT)
 
 /* Every field: writer the owner core, readers any thread. */

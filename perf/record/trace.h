@@ -18,23 +18,23 @@
 /* What happened. `detail`, `a` and `b` of an event mean what the place that adds it says. Numbers
  * are for one build: a trace leaves the process as names. */
 enum rmill_trace_kind {
-    RMILL_TRACE_TURN,         /* One turn of the core's loop. */
-    RMILL_TRACE_PARK,         /* The core goes to sleep. */
-    RMILL_TRACE_WAKE_SENT,    /* This core woke another. */
-    RMILL_TRACE_WAKE_GOT,     /* Another core woke this one. */
+    RMILL_TRACE_TURN,      /* One turn of the core's loop. */
+    RMILL_TRACE_PARK,      /* The core goes to sleep. */
+    RMILL_TRACE_WAKE_SENT, /* This core woke another. */
+    RMILL_TRACE_WAKE_GOT,  /* Another core woke this one. */
     RMILL_TRACE_FIBER_START,
     RMILL_TRACE_FIBER_END,
     RMILL_TRACE_TASK,
-    RMILL_TRACE_OP_SUBMIT,    /* An operation was handed to the ring. */
-    RMILL_TRACE_OP_COMPLETE,  /* Its completion was seen. */
+    RMILL_TRACE_OP_SUBMIT,   /* An operation was handed to the ring. */
+    RMILL_TRACE_OP_COMPLETE, /* Its completion was seen. */
     RMILL_TRACE_MESSAGE,
     RMILL_TRACE_FLOW_PRODUCE, /* A unit passed this step of a flow. */
     RMILL_TRACE_FLOW_PROCESS,
     RMILL_TRACE_FLOW_COMMIT,
     RMILL_TRACE_FLOW_WRITE,
-    RMILL_TRACE_FLOW_CLAIM,   /* An idle core took a unit that another core owned. */
+    RMILL_TRACE_FLOW_CLAIM, /* An idle core took a unit that another core owned. */
     RMILL_TRACE_STOP,
-    RMILL_TRACE_SIM,          /* The simulator decided something. */
+    RMILL_TRACE_SIM, /* The simulator decided something. */
     RMILL_TRACE_KIND_COUNT,
 };
 

@@ -11,9 +11,9 @@
 #include "base/prng.h"
 #include "perf/record/histogram.h"
 
-#define VALUE_MAX 3000
+#define VALUE_MAX  3000
 #define PART_COUNT 5
-#define Q_STEPS 1024
+#define Q_STEPS    1024
 
 static struct rmill_histogram whole, parts[PART_COUNT];
 static struct rmill_histogram_snapshot whole_seen, merged, part_seen;

@@ -14,11 +14,11 @@
 #include "perf/record/counters.h"
 #include "perf/record/histogram.h"
 
-#define READER_COUNT 3
+#define READER_COUNT   3
 #define CHANGES_WANTED 50
-#define STEP 0x100000001ull /* Both halves change at once: a torn read is no multiple. */
-#define VALUE_LEAST 100
-#define VALUE_COUNT 5000
+#define STEP           0x100000001ull /* Both halves change at once: a torn read is no multiple. */
+#define VALUE_LEAST    100
+#define VALUE_COUNT    5000
 
 static struct rmill_counter counter;
 static struct rmill_histogram histogram;

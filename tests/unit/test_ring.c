@@ -578,7 +578,8 @@ struct side {
 struct game {
     struct side sides[2];
     uint32_t rounds;
-    bool foreign; /* The answering side has no ring to wake from. */
+    bool foreign;      /* The answering side has no ring to wake from. */
+    _Atomic bool over; /* Nobody wakes the second side any more: it may destroy its ring. */
     uint64_t seed;
 };
 
@@ -630,7 +631,9 @@ second_side(void *argument)
         side_wait(game, 1, round, &random);
         side_send(game, 1, round);
     }
-    side_wait(game, 1, UINT32_MAX, &random); /* Until the other side will not wake us any more. */
+    while (!atomic_load(&game->over)) {
+        (void)rmill_ring_enter(atomic_load(&game->sides[1].ring), 20 * RMILL_NS_PER_US);
+    }
     rmill_ring_destroy(atomic_load(&game->sides[1].ring));
     return NULL;
 }
@@ -652,7 +655,7 @@ play(struct game *game)
         side_send(game, 0, round);
         side_wait(game, 0, round, &random);
     }
-    side_send(game, 0, UINT32_MAX);
+    atomic_store(&game->over, true);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(rmill_ring_statistics(ring)->overflows, 0);
     rmill_ring_destroy(ring);

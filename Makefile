@@ -128,6 +128,12 @@ $(TEST_BINS): $(BUILD)/%: $(BUILD)/%.o $(TEST_HELPERS) $(PROGRAM_A) $(LIBRARY_A)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS) -lcmocka
 
+# Small programs that tests start: no library, no framework.
+TEST_TOOLS := $(BUILD)/tests/fault/without_uring
+$(TEST_TOOLS): $(BUILD)/%: $(BUILD)/%.o
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
 $(SIM_BINS): $(BUILD)/%: $(BUILD)/%.o $(TEST_HELPERS) $(PROGRAM_A) $(SIM_A)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS) -lcmocka
@@ -138,7 +144,7 @@ $(FUZZ_BINS): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
 
-tests: all $(TEST_BINS) $(SIM_BINS) $(FUZZ_BINS)
+tests: all $(TEST_BINS) $(TEST_TOOLS) $(SIM_BINS) $(FUZZ_BINS)
 
 deps:
 	@scripts/deps.sh build

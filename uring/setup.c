@@ -15,15 +15,6 @@
 #define FEATURES_REQUIRED                                                                          \
     (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP)
 
-static int
-setup_call(uint32_t entries, struct io_uring_params *params)
-{
-    int fd = io_uring_setup(entries, params);
-
-    /* liburing returns -errno; a libc built without its own syscall stubs may give -1. */
-    return fd == -1 ? -errno : fd;
-}
-
 /* One attempt with one set of flags. Answers the descriptor or -errno. */
 static int
 attempt(const struct rmill_setup *setup, uint32_t flags, struct io_uring_params *params)
@@ -32,7 +23,7 @@ attempt(const struct rmill_setup *setup, uint32_t flags, struct io_uring_params 
     params->flags = flags | setup->required | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
     params->cq_entries = setup->cq_entries;
     params->sq_thread_idle = 2; /* ms; only SQPOLL reads it. */
-    return setup_call(setup->sq_entries, params);
+    return io_uring_setup(setup->sq_entries, params); /* liburing answers -errno. */
 }
 
 /* Take the flags off one rung at a time until the kernel agrees. An old kernel says EINVAL to what it does

@@ -10,7 +10,7 @@
 #define CACHES_MAX        16u /* cacheI folders looked at for a CPU; machines have 4 or 5. */
 #define CACHE_BYTES_LIMIT RMILL_GIB(64) /* A cache that claims more is a broken file. */
 #define LINE_BYTES_LIMIT  4096u
-#define DISTANCE_BYTES    8192u /* One row: 1024 numbers of at most 3 digits and a blank, with room. */
+#define DISTANCE_BYTES    8192u /* One row: 1024 numbers of 3 digits and a blank, with room. */
 #define MEMINFO_BYTES     8192u
 
 #define CPU_FOLDER  "/sys/devices/system/cpu/cpu%u/"

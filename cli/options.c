@@ -150,7 +150,9 @@ edit_distance(const char *a, const char *b)
 const char *
 rmill_options_nearest(const char *word, const char *(*next)(void *context), void *context)
 {
-    size_t word_bytes = strlen(word), best_distance = rmill_max_u64(word_bytes / 3, 1) + 1;
+    size_t word_bytes = strlen(word);
+    /* Two letters changed places count as two edits: that much is allowed from three letters on. */
+    size_t best_distance = word_bytes < 3 ? 2 : rmill_max_u64(word_bytes / 3, 2) + 1;
     const char *best = NULL, *candidate;
 
     while ((candidate = next(context)) != NULL) {

@@ -7,6 +7,7 @@
 
 /* clang-format off */
 #define COMMANDS(X) \
+    X(doctor) \
     X(help)
 /* clang-format on */
 

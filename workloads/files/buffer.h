@@ -19,7 +19,8 @@ struct rmill_buffer {
 int rmill_buffer_reserve(struct rmill_buffer *buffer, size_t more) RMILL_MUST_CHECK;
 
 /* Append a copy. Returns 0 or -ENOMEM (nothing changed). */
-int rmill_buffer_append(struct rmill_buffer *buffer, const void *data, size_t bytes) RMILL_MUST_CHECK;
+int rmill_buffer_append(struct rmill_buffer *buffer, const void *data,
+                        size_t bytes) RMILL_MUST_CHECK;
 
 /* Free the memory and return to zeros. */
 void rmill_buffer_deinit(struct rmill_buffer *buffer);

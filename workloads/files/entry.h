@@ -1,7 +1,8 @@
-/* workloads/files/entry.h — one member of an archive, as the walk, the tar header and the index see it.
+/* workloads/files/entry.h — one member of an archive, as the walk, the tar header and the index see
+ * it.
  *
- * A plain value. Texts are pointer + bytes, not terminated, never owned by the struct: they live as long as
- * whoever filled it says. Ownership of the struct itself: whoever declared it.
+ * A plain value. Texts are pointer + bytes, not terminated, never owned by the struct: they live as
+ * long as whoever filled it says. Ownership of the struct itself: whoever declared it.
  *
  * Invariants of an entry that may be written (rmill_entry_check holds them):
  *   I1  the path passes rmill_pathname_check; it has no trailing slash, whatever the type
@@ -16,7 +17,7 @@
 
 #include "base/error.h"
 
-#define RMILL_ENTRY_PATH_BYTES_MAX   65535u /* Of a path, a symlink's text or a hard link's target. */
+#define RMILL_ENTRY_PATH_BYTES_MAX   65535u /* Of a path or a link's text. */
 #define RMILL_ENTRY_NAME_BYTES_MAX   255u   /* Of a user's or a group's name. */
 #define RMILL_ENTRY_DIGEST_BYTES_MAX 32u
 #define RMILL_ENTRY_SIZE_MAX         ((uint64_t)1 << 62)
@@ -27,7 +28,7 @@ enum rmill_entry_type {
     RMILL_ENTRY_FILE = 1,
     RMILL_ENTRY_DIRECTORY = 2,
     RMILL_ENTRY_SYMLINK = 3,
-    RMILL_ENTRY_HARDLINK = 4, /* `link` is the path of an earlier member, a regular file or a symlink. */
+    RMILL_ENTRY_HARDLINK = 4, /* `link` is the path of an earlier member that is no directory. */
 };
 
 /* On disk: never renumber. */
@@ -60,11 +61,11 @@ struct rmill_entry {
     uint32_t uid;
     uint32_t gid;
     uint64_t raw_offset;   /* Of its first header block in the tar. */
-    uint32_t header_bytes; /* All of its header blocks; the content follows at raw_offset + header_bytes. */
+    uint32_t header_bytes; /* All of its header blocks; the content follows them. */
     uint32_t flags;        /* RMILL_ENTRY_SHRANK ... */
     uint8_t type;          /* enum rmill_entry_type */
     uint8_t hash_type;     /* enum rmill_entry_hash */
-    uint8_t digest[RMILL_ENTRY_DIGEST_BYTES_MAX]; /* The first rmill_entry_digest_bytes(hash_type). */
+    uint8_t digest[RMILL_ENTRY_DIGEST_BYTES_MAX]; /* rmill_entry_digest_bytes of it. */
 };
 
 /* Bytes of a digest of this type: 0 for none, 16, 32; -1 for a type nobody defined. Thread: any. */

@@ -76,7 +76,10 @@ PROGRAM    := $(BUILD)/ringmill
         install uninstall dist clean format lint help tests benches fuzz-targets
 .DEFAULT_GOAL := all
 
-all: $(PROGRAM) $(LIBRARY_A) $(BUILD)/libringmill.so $(BUILD)/ringmill.pc ## the program and the library (default)
+# The simulator's program is built once the simulator is there to be tested.
+SIM_PROGRAM := $(if $(wildcard tests/sim/test_*.c),$(BUILD)/ringmill-sim)
+
+all: $(PROGRAM) $(LIBRARY_A) $(BUILD)/libringmill.so $(BUILD)/ringmill.pc $(SIM_PROGRAM) ## the program and the library (default)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

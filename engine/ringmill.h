@@ -99,7 +99,7 @@ int rmill_spawn(void (*function)(void *argument), void *argument);
 
 void rmill_yield(void);                       /* Let everything else that is ready run. Thread: fiber. */
 void rmill_sleep(uint64_t duration_ns);       /* Thread: fiber. */
-bool rmill_should_yield(void);                /* The turn's budget is used up. Thread: core. */
+bool rmill_should_yield(void);                /* Messages or completions are waiting. Cost: three loads. Thread: core. */
 
 /* A task returns AGAIN to be called again after other work had its turn (keep one call below about 500 us), else DONE. */
 enum rmill_progress_kind { RMILL_TASK_DONE, RMILL_TASK_AGAIN };
@@ -198,7 +198,9 @@ int rmill_plain_lock(int fd); /* exclusive OFD lock without waiting; -EAGAIN whe
  * core. `argument` is lent. Thread: fiber. */
 int64_t rmill_call(uint32_t core, int64_t (*function)(void *argument), void *argument);
 
-/* Start a fiber on `core` and do not wait; parks only while the channel is full. Thread: fiber. */
+/* Start a fiber on `core` and do not wait; parks only while the channel is full. Fibers are bounded: code whose every
+ * fiber starts others elsewhere without end can fill all fibers_max of every core with parked senders and wait for itself
+ * for good. Bound the fan-out (a flow does). Thread: fiber. */
 void rmill_spawn_on(uint32_t core, void (*function)(void *argument), void *argument);
 
 /* Run `function(argument)` on `core`'s loop, outside any fiber: it must be short and must not park. Does not wait;

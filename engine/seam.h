@@ -41,6 +41,10 @@ struct rmill_seam_core {
 int rmill_seam_cores_choose(const char *spec, struct rmill_seam_core *cores, uint32_t max,
                             bool *oversubscribed, struct rmill_error *error);
 
+/* A message from one ring wakes a thread that sleeps in another: seen to work just now. False: wakes go by event
+ * descriptor. Set-up only. */
+bool rmill_seam_wakes_by_message(void);
+
 /* Threads ---------------------------------------------------------------------------------------------------- */
 
 struct rmill_seam_thread;

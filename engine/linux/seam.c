@@ -1,0 +1,97 @@
+/* engine/linux/seam.c — the seam on a real machine: clock, chance, environment, choice of cores. */
+#include "engine/seam.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "numa/topology.h"
+#include "uring/selftest.h"
+
+uint64_t
+rmill_seam_now_ns(void)
+{
+    return rmill_clock_ns();
+}
+
+uint64_t
+rmill_seam_thread_cpu_ns(void)
+{
+    return rmill_clock_thread_cpu_ns();
+}
+
+uint64_t
+rmill_seam_seed(void)
+{
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed)) {
+        seed = rmill_clock_ns(); /* Early in boot. Nothing here is a secret. */
+    }
+    return seed;
+}
+
+const char *
+rmill_seam_environment(const char *name)
+{
+    return getenv(name);
+}
+
+void
+rmill_seam_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void
+rmill_seam_spend(uint64_t cost_ns)
+{
+    (void)cost_ns;
+}
+
+int
+rmill_seam_cores_choose(const char *spec, struct rmill_seam_core *cores, uint32_t max,
+                        bool *oversubscribed, struct rmill_error *error)
+{
+    struct rmill_topology *topology = NULL;
+    struct rmill_core_choice *choice = malloc(sizeof(*choice));
+    int code = choice != NULL ? rmill_topology_read(NULL, &topology, error)
+                              : rmill_error_set(error, -ENOMEM, "no memory to choose cores");
+
+    if (spec == NULL) {
+        spec = rmill_seam_environment("RINGMILL_CORES");
+    }
+    if (code == 0) {
+        code = rmill_topology_chosen_cores(topology, spec, choice, error);
+    }
+    if (code == 0 && choice->count > max) {
+        code = rmill_error_set(error, -EINVAL, "%u cores were asked for; an engine has at most %u: "
+                               "give fewer --cores", choice->count, max);
+    }
+    if (code == 0) {
+        for (uint32_t i = 0; i < choice->count; i++) {
+            cores[i] = (struct rmill_seam_core){
+                .cpu = choice->cpus[i],
+                .node = rmill_topology_memory_node(topology, choice->cpus[i])};
+        }
+        *oversubscribed = choice->oversubscribed;
+        code = (int)choice->count;
+    }
+    rmill_topology_destroy(topology);
+    free(choice);
+    return code;
+}
+
+bool
+rmill_seam_wakes_by_message(void)
+{
+    struct rmill_selftest result;
+
+    /* What cannot be tried here fails again, with its own words, when the cores make their rings. */
+    return rmill_selftest_run(NULL, &result, NULL) < 0 || result.message_wake;
+}

@@ -8,6 +8,7 @@
 /* clang-format off */
 #define COMMANDS(X) \
     X(doctor) \
+    X(topo) \
     X(help)
 /* clang-format on */
 

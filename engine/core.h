@@ -121,7 +121,7 @@ struct rmill_core {
     uint64_t control_sent, control_received; /* Messages that do not count as work (engine.c). */
     struct rmill_envelope control;           /* For the answer to such a message. */
     struct rmill_foreign exit_post;
-    bool came_up; /* Written before running_count, read by the control thread after it. */
+    bool came_up; /* Written before reported_count, read by the control thread after it. */
 
     struct rmill_ring *ring;
     struct rmill_arena arena;
@@ -214,13 +214,15 @@ struct rmill_engine {
 
     _Atomic bool stopping;  /* Writer: any. */
     _Atomic bool exiting;   /* Writer: control. */
-    _Atomic uint32_t running_count; /* Cores that came up. */
+    _Atomic uint32_t reported_count; /* Cores that came up, or failed to. */
+    _Atomic uint32_t left_count;     /* Cores that left their loop. */
+    uint32_t thread_count;           /* Threads started; control writes it before `started` is set. */
     _Atomic int start_code; /* First failure of a start. */
     struct rmill_error start_error;
     _Atomic uint32_t start_error_taken;
 
     struct rmill_seam_thread **threads;
-    struct rmill_seam_event *started, *over;
+    struct rmill_seam_event *started, *over, *left;
     bool was_started;
     struct rmill_foreign main_post; /* Starts the main fiber. */
 

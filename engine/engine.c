@@ -67,6 +67,9 @@ engine_free(struct rmill_engine *engine)
     if (engine->over != NULL) {
         rmill_seam_event_destroy(engine->over);
     }
+    if (engine->left != NULL) {
+        rmill_seam_event_destroy(engine->left);
+    }
     free(engine->channels);
     free(engine->cores);
     free(engine->places);
@@ -105,8 +108,10 @@ engine_allocate(struct rmill_engine *engine)
     engine->end.questions = calloc(count, sizeof(struct rmill_envelope));
     engine->started = rmill_seam_event_create();
     engine->over = rmill_seam_event_create();
+    engine->left = rmill_seam_event_create();
     if (engine->cores == NULL || engine->channels == NULL || engine->threads == NULL ||
-        engine->end.questions == NULL || engine->started == NULL || engine->over == NULL) {
+        engine->end.questions == NULL || engine->started == NULL || engine->over == NULL ||
+        engine->left == NULL) {
         return false;
     }
     for (uint32_t i = 0; i < engine->core_count; i++) {
@@ -172,6 +177,28 @@ start_failed(struct rmill_engine *engine, int code, const struct rmill_error *er
     }
 }
 
+/* A core came up, or it is known that it will not; or the control thread has started all threads. acq_rel: the last to report has seen all the others, and so has who
+ * waits for it. */
+static void
+thread_reported(struct rmill_engine *engine)
+{
+    if (atomic_fetch_add_explicit(&engine->reported_count, 1, memory_order_acq_rel) + 1 ==
+        engine->core_count + 1) {
+        rmill_seam_event_set(engine->started);
+    }
+}
+
+/* A core left its loop, or the control thread has woken them all. Somebody may still be about to wake a core: no ring goes
+ * before all of them have said this. acq_rel as above. */
+static void
+thread_left(struct rmill_engine *engine)
+{
+    if (atomic_fetch_add_explicit(&engine->left_count, 1, memory_order_acq_rel) + 1 ==
+        engine->thread_count + 1) {
+        rmill_seam_event_set(engine->left);
+    }
+}
+
 static void
 core_thread(void *argument)
 {
@@ -186,19 +213,13 @@ core_thread(void *argument)
     if (code < 0) {
         start_failed(engine, code, &error);
     }
-    /* acq_rel: the last one to come up has seen all the others, and so has who waits for it. */
-    if (atomic_fetch_add_explicit(&engine->running_count, 1, memory_order_acq_rel) + 1 ==
-        engine->core_count) {
-        rmill_seam_event_set(engine->started);
+    thread_reported(engine);
+    (void)rmill_seam_event_wait(engine->started, UINT64_MAX);
+    while (code == 0 && !atomic_load_explicit(&engine->exiting, memory_order_acquire)) {
+        rmill_core_turn(core);
     }
-    if (code == 0) {
-        while (!atomic_load_explicit(&engine->exiting, memory_order_acquire)) {
-            rmill_core_turn(core);
-        }
-    } else {
-        /* Others may already run and must not find this core's ring gone: leave when told. */
-        (void)rmill_seam_event_wait(engine->over, UINT64_MAX);
-    }
+    thread_left(engine);
+    (void)rmill_seam_event_wait(engine->left, UINT64_MAX);
     rmill_core_deinit(core);
     rmill_thread_self = NULL;
 }
@@ -232,7 +253,6 @@ static void
 cores_exit(struct rmill_engine *engine)
 {
     atomic_store_explicit(&engine->exiting, true, memory_order_release);
-    rmill_seam_event_set(engine->over);
     for (uint32_t i = 0; i < engine->core_count; i++) {
         struct rmill_core *core = engine->cores[i];
 
@@ -241,6 +261,7 @@ cores_exit(struct rmill_engine *engine)
             rmill_mail_post_foreign(core, &core->exit_post);
         }
     }
+    thread_left(engine);
     for (uint32_t i = 0; i < engine->core_count; i++) {
         if (engine->threads[i] != NULL) {
             rmill_seam_thread_join(engine->threads[i]);
@@ -260,6 +281,7 @@ threads_start(struct rmill_engine *engine)
         int code = rmill_seam_thread_start(&engine->threads[i], name, engine->places[i].cpu,
                                            !engine->options.unpinned, core_thread, engine->cores[i]);
 
+        engine->thread_count += code == 0; /* Before this thread's own report. */
         if (code < 0) {
             struct rmill_error error;
 
@@ -267,12 +289,10 @@ threads_start(struct rmill_engine *engine)
                                   "limit of processes (ulimit -u) or give fewer --cores", i,
                                   rmill_errno_name(code));
             start_failed(engine, code, &error);
-            if (atomic_fetch_add_explicit(&engine->running_count, 1, memory_order_acq_rel) + 1 ==
-                engine->core_count) {
-                rmill_seam_event_set(engine->started);
-            }
+            thread_reported(engine);
         }
     }
+    thread_reported(engine);
 }
 
 int

@@ -38,24 +38,26 @@ transparent_huge_is_on(void)
     return length > 0 && strstr(text, "[never]") == NULL;
 }
 
-/* Bytes from the pool of explicit huge pages, or NULL. The pool promises pages to the whole
- * machine; a cpuset or a hugetlb cgroup can still refuse them at the first touch, by SIGBUS.
- * Populating the first page turns the common case of that (none allowed) into an error here. */
+/* Bytes from the pool of explicit huge pages, or NULL. */
 static void *
-huge_map(uint64_t bytes, bool everything)
+huge_map(uint64_t bytes)
 {
     void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
 
-    if (base == MAP_FAILED) {
-        return NULL;
-    }
-    if (!everything && madvise(base, RMILL_MEMORY_HUGE_BYTES, MADV_POPULATE_WRITE) != 0 &&
-        errno != EINVAL) {
-        (void)munmap(base, bytes);
-        return NULL;
-    }
-    return base;
+    return base != MAP_FAILED ? base : NULL;
+}
+
+/* The pool of huge pages promises pages to the whole machine; a cpuset or a hugetlb cgroup can
+ * still refuse them at the first touch, by SIGBUS. Populating one page turns the common case of
+ * that (none allowed) into an error here. After mbind, so that this page is on the right node, too.
+ */
+static int
+huge_probe(const struct rmill_memory *memory)
+{
+    int code = madvise(memory->base, RMILL_MEMORY_HUGE_BYTES, MADV_POPULATE_WRITE);
+
+    return code != 0 && errno != EINTR && errno != EINVAL ? -errno : 0;
 }
 
 /* Ordinary pages, aligned to 2 MiB so that transparent huge pages can fill all of it. */
@@ -117,7 +119,7 @@ any_map(struct rmill_memory *memory, const struct rmill_memory_options *options)
     if (big && options->huge_explicit) {
         memory->bytes = rmill_align_up(options->bytes, RMILL_MEMORY_HUGE_BYTES);
         memory->kind = RMILL_PAGES_EXPLICIT_HUGE;
-        memory->base = huge_map(memory->bytes, options->prefault);
+        memory->base = huge_map(memory->bytes);
         if (memory->base != NULL) {
             return memory->base;
         }
@@ -179,8 +181,13 @@ map_once(struct rmill_memory *memory, const struct rmill_memory_options *options
         memory->guard_below = guard_map((char *)memory->base - page_bytes(), page_bytes());
         memory->guard_above = guard_map((char *)memory->base + memory->bytes, page_bytes());
     }
-    int code = options->prefault ? prefault(memory, error) : 0;
+    int code = 0;
 
+    if (options->prefault) {
+        code = prefault(memory, error);
+    } else if (memory->kind == RMILL_PAGES_EXPLICIT_HUGE) {
+        code = huge_probe(memory); /* Silent: the caller tries smaller pages then. */
+    }
     if (code != 0) {
         rmill_memory_unmap(memory);
     }
@@ -196,11 +203,11 @@ rmill_memory_map(struct rmill_memory *memory, const struct rmill_memory_options 
         return rmill_error_set(error, -EINVAL, "a mapping has 1 byte to 1 GiB, not %llu bytes",
                                (unsigned long long)options->bytes);
     }
-    int code = map_once(memory, options, error);
+    /* The promised huge pages may turn out untouchable; then ordinary ones are tried. */
+    int code = map_once(memory, options, options->huge_explicit ? NULL : error);
 
     if (code != 0 && options->huge_explicit) {
-        struct rmill_memory_options lesser =
-            *options; /* Promised huge pages that could not be touched. */
+        struct rmill_memory_options lesser = *options;
 
         lesser.huge_explicit = false;
         code = map_once(memory, &lesser, error);

@@ -5,7 +5,10 @@
  *
  * Explicit 2 MiB pages first, then transparent huge pages, then 4 KiB ones; what was got is
  * reported, never an error. The node is a preference: when it is full the kernel takes the pages
- * from another one. At most 1 GiB each, the most that one registered io_uring buffer can be. */
+ * from another one. At most 1 GiB each, the most that one registered io_uring buffer can be.
+ *
+ * Beyond the memory limit of a control group the kernel kills instead of refusing: whoever maps
+ * much looks at rmill_cgroup_read first. */
 #ifndef RMILL_NUMA_MEMORY_H
 #define RMILL_NUMA_MEMORY_H
 

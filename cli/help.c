@@ -9,7 +9,8 @@
 #include "cli/options.h"
 #include "cli/registry.h"
 
-#define HELP_COLUMN 26
+#define HELP_COLUMN  26
+#define HELP_COLUMNS 96
 
 static void
 usage_print(const struct rmill_command *command)
@@ -23,6 +24,38 @@ usage_print(const struct rmill_command *command)
                bytes > 0 ? " " : "", (int)bytes, form);
         form = form[bytes] == '\0' ? NULL : form + bytes + 1;
     }
+}
+
+/* Print `text` with its long lines broken between words. Every line but the first, which the caller
+ * has begun, is indented to `column`. Line breaks of the text's own stay. */
+static void
+wrapped_print(const char *text, int column)
+{
+    int at = column;
+
+    while (*text != '\0') {
+        size_t blanks = strspn(text, " ");
+        int word = (int)(blanks + strcspn(text + blanks, " \n"));
+
+        if (at > column && at + word > HELP_COLUMNS) {
+            text += blanks;
+            word -= (int)blanks;
+            printf("\n%*s", column, "");
+            at = column;
+        }
+        printf("%.*s", word, text);
+        at += word;
+        text += word;
+        if (*text == '\n') {
+            text++;
+            putchar('\n');
+            at = column;
+            if (*text != '\n' && *text != '\0') {
+                printf("%*s", column, "");
+            }
+        }
+    }
+    putchar('\n');
 }
 
 static void
@@ -40,10 +73,11 @@ option_print(const struct rmill_option_spec *option)
         snprintf(left + bytes, sizeof(left) - (size_t)bytes, " %s", option->value);
     }
     if (strlen(left) >= HELP_COLUMN) {
-        printf("%s\n%*s%s\n", left, HELP_COLUMN, "", option->help);
+        printf("%s\n%*s", left, HELP_COLUMN, "");
     } else {
-        printf("%-*s%s\n", HELP_COLUMN, left, option->help);
+        printf("%-*s", HELP_COLUMN, left);
     }
+    wrapped_print(option->help, HELP_COLUMN);
 }
 
 static void
@@ -64,7 +98,8 @@ rmill_help_command(const struct rmill_command *command)
     usage_print(command);
     printf("\n%s: %s.\n", command->name, command->summary);
     if (command->details != NULL) {
-        printf("\n%s\n", command->details);
+        putchar('\n');
+        wrapped_print(command->details, 0);
     }
     if (command->options != NULL && command->options[0].name != NULL) {
         printf("\nOptions:\n");

@@ -29,7 +29,7 @@ list_files > "$work/files"
 grep -E '\.[ch]$' "$work/files" > "$work/sources"
 grep -E '\.h$' "$work/sources" > "$work/headers"
 mapfile -t sources < "$work/sources"
-[ ${#sources[@]} -gt 0 ] || { echo "check.sh: no sources here" >&2; exit 1; }
+[ "${#sources[@]}" -gt 0 ] || { echo "check.sh: no sources here" >&2; exit 1; }
 
 # --- layers -----------------------------------------------------------------------------------------------------
 check_layers() {
@@ -120,24 +120,23 @@ strip_code() { # comments, strings and characters become blanks; one line stays 
     }' "$1"
 }
 
-seam_calls() { # names, files...
+seam_calls() { # names, list of files
     local names=$1 file
-    shift
     names=$(tr -s ' \n' '|' <<< "$names" | sed 's/^|//; s/|$//')
-    for file in "$@"; do
+    while read -r file; do
         strip_code "$file" | grep -nE "\b($names)[[:space:]]*\(" |
-            grep -oE "^[0-9]+:|(^|[^A-Za-z0-9_.>])($names)[[:space:]]*\(" |
+            grep -oP "^[0-9]+:|(?<![A-Za-z0-9_.>])($names)[[:space:]]*\(" |
             awk -v file="$file" '/^[0-9]+:$/ { line = $0; next }
                 { gsub(/^[^A-Za-z_]+|[ \t]*\($/, ""); print file, $0, line }'
-    done
+    done < "$2"
 }
 
 check_seam() {
-    mapfile -t above < <(grep -E '^(engine/[^/]+|workloads/.*)\.[ch]$' "$work/sources")
-    mapfile -t sim < <(grep -E '^engine/sim/.*\.[ch]$' "$work/sources")
+    grep -E '^(engine/[^/]+|workloads/.*)\.[ch]$' "$work/sources" > "$work/above"
+    grep -E '^engine/sim/.*\.[ch]$' "$work/sources" > "$work/sim"
     {
-        [ ${#above[@]} -eq 0 ] || seam_calls "$time_and_chance $threads $files" "${above[@]}"
-        [ ${#sim[@]} -eq 0 ] || seam_calls "$time_and_chance $threads" "${sim[@]}"
+        seam_calls "$time_and_chance $threads $files" "$work/above"
+        seam_calls "$time_and_chance $threads" "$work/sim"
     } > "$work/calls"
     awk '
         NR == FNR {
@@ -218,9 +217,9 @@ check_symbols() {
             echo "$library: symbols: not built; run make first"
             continue
         fi
-        # What sanitizers and gcov add is not ours.
+        # What sanitizers, gcov and the probes of sys/sdt.h add is not ours.
         nm -g --defined-only $([[ $library == *.so* ]] && echo -D) "$library" 2> /dev/null |
-            awk -v library="$library" 'NF == 3 && $2 != "A" && $3 !~ /^(rmill_|__asan_|__odr_asan|__gcov|__tsan)/ {
+            awk -v library="$library" 'NF == 3 && $2 != "A" && $3 !~ /^(rmill_|_\.stapsdt\.base$|__asan_|__odr_asan|__gcov|__tsan)/ {
                 printf "%s: symbols: %s does not begin with rmill_\n", library, $3 }'
     done
 }

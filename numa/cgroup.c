@@ -304,7 +304,7 @@ cpu_read(const struct tables *tables, struct rmill_cgroup *cgroup)
     } while (group_up(at.group));
 }
 
-/* The CPUs of the nearest group that says so: the groups above have already cut an effective set. */
+/* The CPUs of the nearest group that says so: those above have cut an effective set already. */
 static void
 cpuset_read(const struct tables *tables, struct rmill_cgroup *cgroup)
 {
@@ -339,9 +339,7 @@ cpuset_read(const struct tables *tables, struct rmill_cgroup *cgroup)
 int
 rmill_cgroup_read(const char *root, struct rmill_cgroup *cgroup)
 {
-    char *text =
-        calloc(2, TABLE_BYTES); /* Zeroed, so a table that cannot be read is an empty one. */
-    const struct tables tables = {.root = root, .groups = text, .mounts = text + TABLE_BYTES};
+    char *text = calloc(2, TABLE_BYTES); /* Zeroed: a table that cannot be read is empty. */
 
     *cgroup = (struct rmill_cgroup){
         .memory_limit_bytes = RMILL_CGROUP_UNLIMITED,
@@ -350,6 +348,8 @@ rmill_cgroup_read(const char *root, struct rmill_cgroup *cgroup)
     if (text == NULL) {
         return -ENOMEM;
     }
+    const struct tables tables = {.root = root, .groups = text, .mounts = text + TABLE_BYTES};
+
     if (rmill_files_text(root, tables.groups, TABLE_BYTES, "/proc/self/cgroup") >= 0 &&
         rmill_files_text(root, tables.mounts, TABLE_BYTES, "/proc/self/mountinfo") >= 0) {
         memory_read(&tables, cgroup);

@@ -156,7 +156,7 @@ list_parse(const char **at, struct rmill_cpuset *set)
 {
     *at = blanks_skip(*at);
     while (**at != '\0') {
-        struct item item;
+        struct item item = {0};
         const char *wrong = item_parse(at, &item);
 
         if (wrong != NULL) {

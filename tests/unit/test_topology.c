@@ -390,8 +390,8 @@ nonsense_in_files_changes_nothing_else(void **state)
         "\x01\x02", "4294967295", "18446744073709551615K"};
     const struct tree *tree = *state;
 
+    server_put(tree);
     for (size_t i = 0; i < RMILL_ARRAY_COUNT(nonsense); i++) {
-        server_put(tree);
         put(tree, nonsense[i], CPU "cpu1/topology/core_cpus_list");
         put(tree, nonsense[i], CPU "cpu1/topology/core_id");
         put(tree, nonsense[i], CPU "cpu1/topology/physical_package_id");

@@ -2,7 +2,7 @@
  *
  * The prefix is "" on a live machine and a folder in tests. Whatever a file says is bounded and
  * checked here: a file that is longer than the caller expects, holds NUL bytes, or no number where
- * one should be, is an error and never a surprise. Internal to numa/. */
+ * one should be, is an error and never a surprise. */
 #ifndef RMILL_NUMA_FILES_H
 #define RMILL_NUMA_FILES_H
 

@@ -140,11 +140,11 @@ $(TEST_BINS): $(BUILD)/%: $(BUILD)/%.o $(TEST_HELPERS) $(PROGRAM_A) $(LIBRARY_A)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS) -lcmocka
 
-# Small programs that tests start: no library, no framework.
-TEST_TOOLS := $(BUILD)/tests/fault/without_uring
-$(TEST_TOOLS): $(BUILD)/%: $(BUILD)/%.o
+# Small programs that tests start.
+TEST_TOOLS := $(BUILD)/tests/fault/without_uring $(BUILD)/tests/guest/placement
+$(TEST_TOOLS): $(BUILD)/%: $(BUILD)/%.o $(LIBRARY_A)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARY_LIBS)
 
 $(SIM_BINS): $(BUILD)/%: $(BUILD)/%.o $(TEST_HELPERS) $(PROGRAM_A) $(SIM_A)
 	$(call say,LD)

@@ -87,8 +87,7 @@ fill_root() {
     for name in $PROGRAMS; do
         [ -x "$BUILD/$name" ] && copy_program "$BUILD/$name" guest/bin
     done
-    install tests/guest/init "$ROOT/init"
-    install -t "$ROOT/guest" tests/guest/*.sh
+    install tests/guest/init "$ROOT/init" && install -t "$ROOT/guest" tests/guest/*.sh || exit 1
     for module in nvme null_blk ext4 crc32c_generic; do
         copy_module $module
     done

@@ -35,6 +35,7 @@ static const struct variant variants[] = {
     {"with a submission array", {.setup_refused = IORING_SETUP_NO_SQARRAY}},
     {"plain", {.plain = true}},
     {"event wakes", {.event_wakes = true}},
+    {"polled by the kernel", {.submission_polling = true}},
     {"tiny", {.entries = 4, .in_flight_max = 3}},
 };
 
@@ -762,6 +763,9 @@ features_agree_with_what_was_asked(void **state)
     if (variant->options.plain) {
         assert_false(features->single_issuer || features->defer_taskrun || features->coop_taskrun ||
                      features->no_sqarray || features->ring_fd_registered || features->no_iowait);
+    } else if (variant->options.submission_polling) {
+        assert_true(features->setup_flags & IORING_SETUP_SQPOLL);
+        assert_false(features->defer_taskrun || features->coop_taskrun); /* Not together. */
     } else {
         assert_true(features->single_issuer); /* 6.0: below our oldest kernel. */
         assert_true(features->defer_taskrun || (refused & IORING_SETUP_DEFER_TASKRUN));

@@ -1,5 +1,6 @@
-/* Goal: what the index writes is what it reads, every look-up answers, every contradiction is refused by name.
- * Method: tiny archives in memory, read back the way a reader goes: footer, seek table, directory, pages. */
+/* Goal: what the index writes is what it reads, every look-up answers, every contradiction is
+ * refused by name. Method: tiny archives in memory, read back the way a reader goes: footer,
+ * seek table, directory, pages. */
 #include "tests/common.h"
 
 #include <errno.h>

@@ -1,9 +1,10 @@
 /* tests/fuzz/fuzz_index.c — hostile indexes. The first byte of the input says what the rest is:
  *
  *     0  a whole archive, as it is
- *     1  the decoded body of a directory: wrapped with sound sizes and hashes, so that what is checked behind
- *        them is reached
- *     2  u8 bytes of first path, u8 entry count, the first path, then the decoded page of entries: the same
+ *     1  the decoded body of a directory: wrapped with sound sizes and hashes, so that what is
+ *        checked behind them is reached
+ *     2  u8 bytes of first path, u8 entry count, the first path, then the decoded page of entries:
+ *        the same
  *     3  u8 frame count, then the decoded page of frame records: the same
  *
  * Whatever is accepted is read to the end. */

@@ -64,7 +64,8 @@ enum rmill_tar_result {
  * RMILL_TAR_SKIP, what kind of member it is. Returns an enum rmill_tar_result, or
  *   -EAGAIN   more is needed: at least *header_bytes bytes from `bytes` on
  *   -EBADMSG  damage: `error` names the field and the offset from `bytes`
- * On -errno `entry` is undefined and the globals in `parser` are unchanged. Thread: any; one at a time per parser. */
+ * On -errno `entry` is undefined and the globals in `parser` are unchanged. Thread: any; one at a
+ * time per parser. */
 int rmill_tar_header_parse(struct rmill_tar_parser *parser, const void *bytes, size_t available,
                            struct rmill_entry *entry, size_t *header_bytes,
                            struct rmill_error *error);

@@ -4,8 +4,8 @@
  * RMILL_DEBUG_ASSERT is for scans, and vanishes unless CONFIG=debug|asan|tsan. Input from outside
  * (files, network, kernel results) is never asserted: it is answered with -errno.
  *
- * A failed assertion panics: one line on standard error, then whatever the thread's panic hook has to
- * say (a core prints its last trace records), then abort(). */
+ * A failed assertion panics: one line on standard error, then whatever the thread's panic hook has
+ * to say (a core prints its last trace records), then abort(). */
 #ifndef RMILL_BASE_ASSERT_H
 #define RMILL_BASE_ASSERT_H
 

@@ -1,8 +1,8 @@
 /* base/error.h — an errno with advice, for the calls that set things up.
  *
- * Hot calls return -errno and nothing else. A call that prepares something (an engine, a ring, an arena,
- * an archive) also fills a struct rmill_error, so that the user reads which call failed, on what, and
- * which knob mends it. One line, no newline, no full stop needed; never a secret. */
+ * Hot calls return -errno and nothing else. A call that prepares something (an engine, a ring, an
+ * arena, an archive) also fills a struct rmill_error, so that the user reads which call failed, on
+ * what, and which knob mends it. One line, no newline, no full stop needed; never a secret. */
 #ifndef RMILL_BASE_ERROR_H
 #define RMILL_BASE_ERROR_H
 
@@ -15,8 +15,9 @@ struct rmill_error {
     char advice[RMILL_ERROR_ADVICE_BYTES]; /* One line: what failed, on what, the remedy. */
 };
 
-/* Fill `error` (NULL is allowed: then only the code is returned) and return `code`, so that a caller
- * can write `return rmill_error_set(error, -ENOMEM, "...")`. `code` is negative. Thread: any. */
+/* Fill `error` (NULL is allowed: then only the code is returned) and return `code`, so that a
+ * caller can write `return rmill_error_set(error, -ENOMEM, "...")`. `code` is negative. Thread:
+ * any. */
 int rmill_error_set(struct rmill_error *error, int code, const char *format, ...)
     RMILL_PRINTF(3, 4) RMILL_COLD;
 

@@ -1,7 +1,8 @@
 /* base/log.h — the hook through which the library speaks; it never prints by itself.
  *
- * The embedder gives a function; without one, nothing is said. Messages are whole sentences without a
- * newline, at most RMILL_LOG_BYTES long, rare (set-up, degradation, broken promises), never per item. */
+ * The embedder gives a function; without one, nothing is said. Messages are whole sentences without
+ * a newline, at most RMILL_LOG_BYTES long, rare (set-up, degradation, broken promises), never per
+ * item. */
 #ifndef RMILL_BASE_LOG_H
 #define RMILL_BASE_LOG_H
 

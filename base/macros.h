@@ -1,6 +1,7 @@
 /* base/macros.h — the few compiler words every layer uses.
  *
- * Only what standard C lacks and at least two layers need. No control flow hides in a macro here. */
+ * Only what standard C lacks and at least two layers need. No control flow hides in a macro
+ * here. */
 #ifndef RMILL_BASE_MACROS_H
 #define RMILL_BASE_MACROS_H
 

@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 
-/* --- posts, spawns, calls ----------------------------------------------------------------------------------- */
+/* --- posts, spawns, calls -------------------------------------------------------------------- */
 
 static bool
 handle_post(struct rmill_core *core, const struct rmill_message *message)
@@ -80,8 +80,8 @@ int64_t
 rmill_call(uint32_t to, int64_t (*function)(void *argument), void *argument)
 {
     struct rmill_core *core = rmill_core_self();
-    struct call call = {.function = function, .argument = argument, .home = core->index,
-                        .caller = core->running};
+    struct call call = {
+        .function = function, .argument = argument, .home = core->index, .caller = core->running};
 
     if (to == core->index) {
         return function(argument);
@@ -91,7 +91,7 @@ rmill_call(uint32_t to, int64_t (*function)(void *argument), void *argument)
     return call.result;
 }
 
-/* --- posts from outside ---------------------------------------------------------------------------------------- */
+/* --- posts from outside ---------------------------------------------------------------------- */
 
 struct outside_post {
     struct rmill_foreign foreign;
@@ -125,7 +125,7 @@ rmill_engine_post(struct rmill_engine *engine, uint32_t core, void (*function)(v
     return 0;
 }
 
-/* --- the blocking lane --------------------------------------------------------------------------------------------- */
+/* --- the blocking lane ----------------------------------------------------------------------- */
 
 struct blocking_call {
     struct rmill_blocking_job job;
@@ -155,17 +155,18 @@ int64_t
 rmill_blocking_call(int64_t (*function)(void *argument), void *argument)
 {
     struct rmill_core *core = rmill_core_self();
-    struct blocking_call call = {.job = {.function = function, .argument = argument, .done = blocking_done},
-                                 .post.run = blocking_return,
-                                 .core = core,
-                                 .fiber = core->running};
+    struct blocking_call call = {
+        .job = {.function = function, .argument = argument, .done = blocking_done},
+        .post.run = blocking_return,
+        .core = core,
+        .fiber = core->running};
 
     rmill_blocking_submit(core->blocking, &call.job);
     rmill_fiber_park(core);
     return call.job.result;
 }
 
-/* --- sleeping ------------------------------------------------------------------------------------------------------ */
+/* --- sleeping -------------------------------------------------------------------------------- */
 
 struct sleeper {
     struct rmill_timer timer;
@@ -192,7 +193,7 @@ rmill_sleep(uint64_t duration_ns)
     rmill_fiber_park(core);
 }
 
-/* --- semaphore and latch ----------------------------------------------------------------------------------------------- */
+/* --- semaphore and latch --------------------------------------------------------------------- */
 
 static void
 waiters_append(struct rmill_fiber **first, struct rmill_fiber **last, struct rmill_fiber *fiber)
@@ -225,7 +226,8 @@ rmill_semaphore_acquire(struct rmill_semaphore *semaphore)
 {
     struct rmill_core *core = rmill_core_self();
 
-    if (semaphore->permits > 0) { /* Nobody waits then: a release hands its permit to the first waiter. */
+    if (semaphore->permits > 0) { /* Nobody waits then: a release hands its permit to the first
+                                   * waiter. */
         semaphore->permits--;
         return;
     }
@@ -272,7 +274,7 @@ rmill_latch_wait(struct rmill_latch *latch)
     }
 }
 
-/* --- slots --------------------------------------------------------------------------------------------------------------- */
+/* --- slots ----------------------------------------------------------------------------------- */
 
 uint32_t
 rmill_slot_of(uint64_t key)

@@ -15,8 +15,9 @@
 
 #if defined(__x86_64__)
 
-/* rmill_context_jump(save *rdi, load rsi): six callee-saved registers on the old stack, then pop and jump. The unwinder
- * sees an ordinary frame at every instruction; a fiber's outermost frame has no return address (cfi_undefined). */
+/* rmill_context_jump(save *rdi, load rsi): six callee-saved registers on the old stack, then pop
+ * and jump. The unwinder sees an ordinary frame at every instruction; a fiber's outermost frame has
+ * no return address (cfi_undefined). */
 __asm__(".text\n"
         ".p2align 4\n"
         ".globl rmill_context_jump\n"
@@ -161,7 +162,8 @@ void rmill_context_jump(void **save, void *load);
 
 #ifdef RMILL_CONTEXT_UCONTEXT
 static void
-ucontext_start(uint32_t entry_high, uint32_t entry_low, uint32_t argument_high, uint32_t argument_low)
+ucontext_start(uint32_t entry_high, uint32_t entry_low, uint32_t argument_high,
+               uint32_t argument_low)
 {
     uintptr_t entry = (uintptr_t)(((uint64_t)entry_high << 32) | entry_low);
     uintptr_t argument = (uintptr_t)(((uint64_t)argument_high << 32) | argument_low);

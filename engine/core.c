@@ -7,10 +7,14 @@
 
 #include "perf/record/probes.h"
 
-#define UNSENT_RETRY_NS    (50 * RMILL_NS_PER_US)  /* A full channel is looked at again this soon. */
-#define END_RETRY_NS       (200 * RMILL_NS_PER_US) /* So is the end of the job. */
-#define CPU_SAMPLE_NS      (50 * RMILL_NS_PER_MS)  /* CPU time is read this often: it is a system call. */
-#define PANIC_EVENTS       32u
+#define UNSENT_RETRY_NS                                                                            \
+    (50 * RMILL_NS_PER_US)                   /* A full channel is looked at again this
+                                                    * soon. */
+#define END_RETRY_NS (200 * RMILL_NS_PER_US) /* So is the end of the job. */
+#define CPU_SAMPLE_NS                                                                              \
+    (50 * RMILL_NS_PER_MS) /* CPU time is read this often: it is a system
+                                                    * call. */
+#define PANIC_EVENTS 32u
 
 static void
 panic_report(struct rmill_thread *thread, int fd)
@@ -22,7 +26,7 @@ panic_report(struct rmill_thread *thread, int fd)
     }
 }
 
-/* --- set-up --------------------------------------------------------------------------------------------- */
+/* --- set-up ---------------------------------------------------------------------------------- */
 
 static int
 tables_init(struct rmill_core *core, const struct rmill_options *options, struct rmill_error *error)
@@ -43,8 +47,10 @@ tables_init(struct rmill_core *core, const struct rmill_options *options, struct
     if (events == NULL || core->outgoing == NULL || core->unsent_first[0] == NULL ||
         core->unsent_first[1] == NULL || core->unsent_last[0] == NULL ||
         core->unsent_last[1] == NULL || core->fibers == NULL) {
-        return rmill_error_set(error, -ENOMEM, "core %u: no memory for its tables; lower the number "
-                               "of fibers or cores", core->index);
+        return rmill_error_set(error, -ENOMEM,
+                               "core %u: no memory for its tables; lower the number "
+                               "of fibers or cores",
+                               core->index);
     }
     for (uint32_t i = core->fibers_max; i-- > 0;) {
         core->fibers[i].next = core->free_fibers;
@@ -71,7 +77,8 @@ ring_init(struct rmill_core *core, const struct rmill_options *options, struct r
     return rmill_ring_create(&ring_options, &core->ring, error);
 }
 
-/* Registration pins every page, so only a prefaulted arena is registered; without it things work, but slower. */
+/* Registration pins every page, so only a prefaulted arena is registered; without it things work,
+ * but slower. */
 static void
 arena_register(struct rmill_core *core, const struct rmill_options *options)
 {
@@ -110,7 +117,8 @@ rmill_core_init(struct rmill_core *core, const struct rmill_options *options,
     int code = tables_init(core, options, error);
 
     if (code == 0) {
-        code = rmill_stacks_init(&core->stacks, options->fiber_stack_bytes, core->fibers_max, error);
+        code =
+            rmill_stacks_init(&core->stacks, options->fiber_stack_bytes, core->fibers_max, error);
     }
     if (code == 0) {
         code = rmill_arena_init(&core->arena, &arena_options, error);
@@ -150,7 +158,7 @@ rmill_core_deinit(struct rmill_core *core)
     core->blocking = NULL;
 }
 
-/* --- the loop --------------------------------------------------------------------------------------------- */
+/* --- the loop -------------------------------------------------------------------------------- */
 
 static void
 statistics_sample(struct rmill_core *core)

@@ -1,16 +1,20 @@
-/* engine/core.h — one core: a thread, its ring, arena, fibers, timers and the channels to the others.
+/* engine/core.h — one core: a thread, its ring, arena, fibers, timers and the channels to the
+ * others.
  *
  * One turn of the loop:
- *   urgent lanes ─▶ ready fibers, one task slice ─▶ bulk lanes ─▶ foreign posts ─▶ publish channels
- *   ─▶ timers ─▶ submit and reap (at most one system call), sleeping in it when there is nothing to do
+ *   urgent lanes ─▶ ready fibers ─▶ bulk lanes ─▶ foreign posts ─▶ timers ─▶ publish channels
+ *   ─▶ submit and reap (at most one system call; sleeps in it when nothing is left) ─▶ a task step
  *
  * How a sleeping core is woken without a lost wake-up (Dekker's pattern):
- *   sleeper   S1 sleeping = 1;                                   S3 read inbox and foreign list; sleep only when both are empty
- *   sender    M1 set the inbox bit (or push the foreign post);   M3 read sleeping; when 1, take it by exchange and wake
- * All four are seq_cst, and this is the one place that needs it: S1 and M1 are stores that must not pass the loads S3 and
- * M3 behind them. In their single total order either S3 comes after M1 and sees it, or M1 comes after S3, hence after
- * S1, and M3 sees the flag. A wake that comes before the sleep makes that sleep return at once (uring/ring.h). The exchange
- * lets one sender wake per sleep. Sequentially consistent operations, not fences: ThreadSanitizer understands only those.
+ *   sleeper   S1  sleeping = 1
+ *             S3  read the inbox and the foreign list; sleep only when both are empty
+ *   sender    M1  set the inbox bit (or push the foreign post)
+ *             M3  read sleeping; when it is 1, take it by exchange and wake
+ * All four are seq_cst, and this is the one place that needs it: S1 and M1 are stores that must not
+ * pass the loads S3 and M3 behind them. In their single total order either S3 comes after M1 and
+ * sees it, or M1 comes after S3, hence after S1, and M3 sees the flag. A wake that comes before the
+ * sleep makes that sleep return at once (uring/ring.h). The exchange lets one sender wake per
+ * sleep. Operations, not fences, because ThreadSanitizer does not understand fences.
  *
  * Owner: struct rmill_core belongs to its thread; `shared` is the only part other threads touch. */
 #ifndef RMILL_ENGINE_CORE_H
@@ -36,7 +40,8 @@
 
 #define RMILL_CORES_MAX 256u
 
-/* A fiber. Owner: its core. It is in exactly one of: the free list, the ready queue, one waiting list, running. */
+/* A fiber. Owner: its core. It is in exactly one of: the free list, the ready queue, one waiting
+ * list, running. */
 struct rmill_fiber {
     struct rmill_context context;
     struct rmill_fiber *next; /* In the list it is in. */
@@ -55,7 +60,8 @@ struct rmill_task {
     struct rmill_task *next;
 };
 
-/* A message on its way into a channel that may be full. Owner: the sending core until `queued` is false. */
+/* A message on its way into a channel that may be full. Owner: the sending core until `queued` is
+ * false. */
 struct rmill_envelope {
     struct rmill_message message;
     struct rmill_envelope *next;
@@ -71,9 +77,12 @@ struct rmill_foreign {
 
 /* What other cores and threads read and write. */
 struct rmill_core_shared {
-    RMILL_CACHE_ALIGNED _Atomic uint32_t sleeping; /* Writers: owner sets (S1), anybody takes (M3). */
-    _Atomic(struct rmill_foreign *) foreign;       /* Writers: any thread pushes; the owner takes all. */
-    RMILL_CACHE_ALIGNED _Atomic uint64_t inbox[RMILL_CORES_MAX / 64]; /* Bit c: core c published something. */
+    RMILL_CACHE_ALIGNED _Atomic uint32_t sleeping; /* Writers: owner sets (S1), anybody takes
+                                                    * (M3). */
+    _Atomic(struct rmill_foreign *) foreign;       /* Writers: any thread pushes; the owner takes
+                                                    * all. */
+    /* Bit c: core c published something. */
+    RMILL_CACHE_ALIGNED _Atomic uint64_t inbox[RMILL_CORES_MAX / 64];
 };
 
 struct rmill_core_statistics {
@@ -113,11 +122,16 @@ struct rmill_core {
 
     /* Other cores. */
     struct rmill_channel **outgoing;  /* [core_count], made on first use. */
-    struct rmill_envelope **unsent_first[RMILL_LANE_COUNT], **unsent_last[RMILL_LANE_COUNT]; /* [core_count] each */
+    /* Envelopes that found their lane full; [core_count] each. */
+    struct rmill_envelope **unsent_first[RMILL_LANE_COUNT];
+    struct rmill_envelope **unsent_last[RMILL_LANE_COUNT];
     uint32_t unsent_count;
-    uint64_t dirty[RMILL_CORES_MAX / 64]; /* Outgoing channels with something to publish or unsent. */
-    uint64_t pending[RMILL_LANE_COUNT][RMILL_CORES_MAX / 64]; /* Incoming channels that may hold messages. */
-    uint64_t refused[RMILL_LANE_COUNT][RMILL_CORES_MAX / 64]; /* Those whose first message wants a fiber. */
+    uint64_t dirty[RMILL_CORES_MAX / 64]; /* Outgoing channels with something to publish or
+                                           * unsent. */
+    uint64_t pending[RMILL_LANE_COUNT][RMILL_CORES_MAX / 64]; /* Incoming channels that may hold
+                                                               * messages. */
+    uint64_t refused[RMILL_LANE_COUNT][RMILL_CORES_MAX / 64]; /* Those whose first message wants a
+                                                               * fiber. */
     uint64_t control_sent, control_received; /* Messages that do not count as work (engine.c). */
     struct rmill_envelope control;           /* For the answer to such a message. */
     struct rmill_foreign exit_post;
@@ -153,9 +167,10 @@ rmill_core_trace(struct rmill_core *core, enum rmill_trace_kind kind, uint32_t d
     rmill_trace_add(&core->trace, core->now_ns, (uint32_t)kind, detail, a, b);
 }
 
-/* engine/core.c: life and loop ----------------------------------------------------------------------------- */
+/* engine/core.c: life and loop ----------------------------------------------------------------- */
 
-/* In the core's own thread: memory, ring, fibers. 0 or -errno with `error`; then deinit must be called all the same. */
+/* In the core's own thread: memory, ring, fibers. 0 or -errno with `error`; then deinit must be
+ * called all the same. */
 int rmill_core_init(struct rmill_core *core, const struct rmill_options *options,
                     struct rmill_error *error);
 void rmill_core_deinit(struct rmill_core *core);
@@ -166,9 +181,10 @@ void rmill_core_turn(struct rmill_core *core);
 /* Nothing runs, waits or is on its way out of this core. */
 bool rmill_core_quiescent(const struct rmill_core *core);
 
-/* engine/fiber.c: fibers and tasks --------------------------------------------------------------------------- */
+/* engine/fiber.c: fibers and tasks ------------------------------------------------------------- */
 
-/* A fiber that will run function(argument), in the ready queue; NULL: all in use (or no stack to be had). */
+/* A fiber that will run function(argument), in the ready queue; NULL: all in use (or no stack to be
+ * had). */
 struct rmill_fiber *rmill_fiber_start(struct rmill_core *core, void (*function)(void *),
                                       void *argument);
 /* Switch from the running fiber to the loop; returns when somebody made it ready again. */
@@ -179,10 +195,10 @@ void rmill_fibers_run(struct rmill_core *core);
 /* One step of the first task; there must be one. */
 void rmill_task_step(struct rmill_core *core);
 
-/* engine/mail.c: between cores ---------------------------------------------------------------------------------- */
+/* engine/mail.c: between cores ----------------------------------------------------------------- */
 
-/* Put a message on its way; never refuses. While envelope->queued is true after the call the envelope belongs to the core; it
- * is sent in order. Thread: the core. */
+/* Put a message on its way; never refuses. While envelope->queued is true after the call the
+ * envelope belongs to the core; it is sent in order. Thread: the core. */
 void rmill_mail_send(struct rmill_core *core, uint32_t to, enum rmill_lane_index lane,
                      struct rmill_envelope *envelope);
 /* The same from a fiber with a message of its own; parks until it is in. */
@@ -201,12 +217,13 @@ bool rmill_mail_waiting(const struct rmill_core *core);
 /* Post from a thread that is no core; wakes the core. Thread: any. */
 void rmill_mail_post_foreign(struct rmill_core *core, struct rmill_foreign *post);
 
-/* engine/engine.c ------------------------------------------------------------------------------------------------- */
+/* engine/engine.c ------------------------------------------------------------------------------ */
 
 struct rmill_engine {
     uint32_t core_count;
     struct rmill_core **cores;                  /* Set-up then read-only. */
-    _Atomic(struct rmill_channel *) *channels;  /* [from * core_count + to]; writer: from, once. Reader: to. */
+    _Atomic(struct rmill_channel *) *channels;  /* [from * core_count + to]; writer: from, once.
+                                                 * Reader: to. */
     struct rmill_options options;
     struct rmill_seam_core *places;
     bool oversubscribed;
@@ -216,7 +233,8 @@ struct rmill_engine {
     _Atomic bool exiting;   /* Writer: control. */
     _Atomic uint32_t reported_count; /* Cores that came up, or failed to. */
     _Atomic uint32_t left_count;     /* Cores that left their loop. */
-    uint32_t thread_count;           /* Threads started; control writes it before `started` is set. */
+    uint32_t thread_count;           /* Threads started; control writes it before `started` is
+                                      * set. */
     _Atomic int start_code; /* First failure of a start. */
     struct rmill_error start_error;
     _Atomic uint32_t start_error_taken;

@@ -1,9 +1,10 @@
-/* engine/engine.c — the set of cores: create, start, wait, stop, destroy, and how the end of a job is found.
+/* engine/engine.c — the set of cores: create, start, wait, stop, destroy; how a job's end is found.
  *
- * The end: after the main fiber returned, core 0 asks every core in rounds "is anything alive on you, and how many
- * messages did you send and receive?". When two rounds running say "nothing", the sums of sent and received agree and
- * did not change between the rounds, no message is under way and nothing can come to life again. Source: F. Mattern,
- * "Algorithms for distributed termination detection" (1987), the four-counter method. Questions and answers do not count. */
+ * The end: after the main fiber returned, core 0 asks every core in rounds "is anything alive on
+ * you, and how many messages did you send and receive?". When two rounds running say "nothing", the
+ * sums of sent and received agree and did not change between the rounds, no message is under way
+ * and nothing can come to life again. Source: F. Mattern, "Algorithms for distributed termination
+ * detection" (1987), the four-counter method. Questions and answers do not count. */
 #include "engine/core.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 
 #define END_RETRY_NS (200 * RMILL_NS_PER_US)
 
-/* --- options -------------------------------------------------------------------------------------------- */
+/* --- options --------------------------------------------------------------------------------- */
 
 static uint64_t
 or_default(uint64_t value, uint64_t otherwise)
@@ -43,12 +44,13 @@ options_complete(struct rmill_options *options, struct rmill_error *error)
                                (unsigned long long)options->fiber_stack_bytes);
     }
     if (options->fibers_max > (1u << 20) || options->blocking_max > 1024) {
-        return rmill_error_set(error, -EINVAL, "fibers_max is at most 2^20, blocking_max at most 1024");
+        return rmill_error_set(error, -EINVAL,
+                               "fibers_max is at most 2^20, blocking_max at most 1024");
     }
     return 0;
 }
 
-/* --- create and destroy ------------------------------------------------------------------------------------ */
+/* --- create and destroy ---------------------------------------------------------------------- */
 
 static void
 engine_free(struct rmill_engine *engine)
@@ -165,7 +167,7 @@ rmill_engine_create(const struct rmill_options *options, struct rmill_engine **o
     return 0;
 }
 
-/* --- start ---------------------------------------------------------------------------------------------- */
+/* --- start ----------------------------------------------------------------------------------- */
 
 static void
 start_failed(struct rmill_engine *engine, int code, const struct rmill_error *error)
@@ -177,8 +179,8 @@ start_failed(struct rmill_engine *engine, int code, const struct rmill_error *er
     }
 }
 
-/* A core came up, or it is known that it will not; or the control thread has started all threads. acq_rel: the last to report has seen all the others, and so has who
- * waits for it. */
+/* A core came up, or it is known that it will not; or the control thread has started all threads.
+ * acq_rel: the last to report has seen all the others, and so has who waits for it. */
 static void
 thread_reported(struct rmill_engine *engine)
 {
@@ -188,8 +190,8 @@ thread_reported(struct rmill_engine *engine)
     }
 }
 
-/* A core left its loop, or the control thread has woken them all. Somebody may still be about to wake a core: no ring goes
- * before all of them have said this. acq_rel as above. */
+/* A core left its loop, or the control thread has woken them all. Somebody may still be about to
+ * wake a core: no ring goes before all of them have said this. acq_rel as above. */
 static void
 thread_left(struct rmill_engine *engine)
 {
@@ -278,16 +280,18 @@ threads_start(struct rmill_engine *engine)
         char name[32];
 
         (void)snprintf(name, sizeof(name), "ringmill/%u", i);
-        int code = rmill_seam_thread_start(&engine->threads[i], name, engine->places[i].cpu,
-                                           !engine->options.unpinned, core_thread, engine->cores[i]);
+        int code =
+            rmill_seam_thread_start(&engine->threads[i], name, engine->places[i].cpu,
+                                    !engine->options.unpinned, core_thread, engine->cores[i]);
 
         engine->thread_count += code == 0; /* Before this thread's own report. */
         if (code < 0) {
             struct rmill_error error;
 
-            (void)rmill_error_set(&error, code, "cannot start the thread of core %u (%s); raise the "
-                                  "limit of processes (ulimit -u) or give fewer --cores", i,
-                                  rmill_errno_name(code));
+            (void)rmill_error_set(&error, code,
+                                  "cannot start the thread of core %u (%s); raise the "
+                                  "limit of processes (ulimit -u) or give fewer --cores",
+                                  i, rmill_errno_name(code));
             start_failed(engine, code, &error);
             thread_reported(engine);
         }
@@ -321,7 +325,7 @@ rmill_engine_start(struct rmill_engine *engine, int (*main_fiber)(void *argument
     return 0;
 }
 
-/* --- wait, stop, destroy ------------------------------------------------------------------------------------- */
+/* --- wait, stop, destroy --------------------------------------------------------------------- */
 
 int
 rmill_engine_wait(struct rmill_engine *engine, uint64_t timeout_ns, int *result)
@@ -367,7 +371,7 @@ rmill_engine_core_count(const struct rmill_engine *engine)
     return engine->core_count;
 }
 
-/* --- the end of a job ------------------------------------------------------------------------------------------ */
+/* --- the end of a job ------------------------------------------------------------------------ */
 
 static uint64_t
 work_sent(const struct rmill_core *core)
@@ -399,8 +403,9 @@ round_close(struct rmill_core *core)
     engine->end.next_round_ns = quiet ? core->now_ns : core->now_ns + END_RETRY_NS;
 }
 
-/* On core 0. A handled message is counted as received after its batch, so the one in hand is not yet in the counter:
- * control_received is raised when the counter is. Both are only compared between turns. */
+/* On core 0. A handled message is counted as received after its batch, so the one in hand is not
+ * yet in the counter: control_received is raised when the counter is. Both are only compared
+ * between turns. */
 static bool
 handle_answer(struct rmill_core *core, const struct rmill_message *message)
 {
@@ -418,14 +423,15 @@ static bool
 handle_question(struct rmill_core *core, const struct rmill_message *message)
 {
     (void)message;
-    /* This message's batch is not yet counted as received. It came by the urgent lane, whose batch may hold others of
-     * ours in front of it; then received falls short of sent and another round follows. */
+    /* This message's batch is not yet counted as received. It came by the urgent lane, whose batch
+     * may hold others of ours in front of it; then received falls short of sent and another round
+     * follows. */
     core->control_received++;
-    core->control.message = (struct rmill_message){
-        .handle = handle_answer,
-        .words = {rmill_core_quiescent(core), work_sent(core),
-                  rmill_counter_get(&core->statistics.messages_received) -
-                      (core->control_received - 1)}};
+    core->control.message =
+        (struct rmill_message){.handle = handle_answer,
+                               .words = {rmill_core_quiescent(core), work_sent(core),
+                                         rmill_counter_get(&core->statistics.messages_received) -
+                                             (core->control_received - 1)}};
     core->control_sent++;
     rmill_mail_send(core, 0, RMILL_LANE_URGENT, &core->control);
     return true;
@@ -469,7 +475,7 @@ rmill_engine_end_check(struct rmill_core *core)
     }
 }
 
-/* --- numbers ------------------------------------------------------------------------------------------------------ */
+/* --- numbers --------------------------------------------------------------------------------- */
 
 uint32_t
 rmill_core_index(void)

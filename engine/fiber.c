@@ -141,15 +141,15 @@ rmill_yield(void)
     rmill_fiber_park(core);
 }
 
-/* --- tasks ---------------------------------------------------------------------------------------------- */
+/* --- tasks ----------------------------------------------------------------------------------- */
 
 void
 rmill_task_run(enum rmill_progress_kind (*function)(void *argument), void *argument,
                uint64_t cost_ns)
 {
     struct rmill_core *core = rmill_core_self();
-    struct rmill_task task = {.function = function, .argument = argument, .cost_ns = cost_ns,
-                              .fiber = core->running};
+    struct rmill_task task = {
+        .function = function, .argument = argument, .cost_ns = cost_ns, .fiber = core->running};
 
     if (core->task_last != NULL) {
         core->task_last->next = &task;
@@ -160,7 +160,8 @@ rmill_task_run(enum rmill_progress_kind (*function)(void *argument), void *argum
     rmill_fiber_park(core);
 }
 
-/* One step of the first task. It stays first until it is done: tasks of a core do not interleave. */
+/* One step of the first task. It stays first until it is done: tasks of a core do not
+ * interleave. */
 void
 rmill_task_step(struct rmill_core *core)
 {

@@ -1,4 +1,5 @@
-/* engine/file.c — file operations of fibers through the ring: submit, park, decide by verdict, continue short counts. */
+/* engine/file.c — file operations of fibers through the ring: submit, park, decide by verdict,
+ * continue short counts. */
 #include "engine/core.h"
 
 #include <errno.h>
@@ -30,7 +31,8 @@ operation_complete(struct rmill_operation *operation)
     rmill_fiber_ready(core, self->fiber);
 }
 
-/* Submit and park until the answer is there; again while the verdict says retry. Returns the result. */
+/* Submit and park until the answer is there; again while the verdict says retry. Returns the
+ * result. */
 static int32_t
 operation_run(struct rmill_core *core, struct rmill_operation *operation)
 {
@@ -79,7 +81,8 @@ buffer_set(struct rmill_core *core, struct rmill_operation *operation, void *buf
     }
 }
 
-/* Move `bytes` bytes in as many operations as it takes. The end of the file ends a read; a write of nothing is -EIO. */
+/* Move `bytes` bytes in as many operations as it takes. The end of the file ends a read; a write of
+ * nothing is -EIO. */
 static int64_t
 transfer(enum rmill_opcode opcode, struct rmill_file file, void *buffer, uint64_t bytes,
          uint64_t offset)
@@ -121,7 +124,8 @@ rmill_write(struct rmill_file file, const void *buffer, uint64_t bytes, uint64_t
 {
     void *lent;
 
-    memcpy(&lent, &buffer, sizeof(lent)); /* The kernel only reads it; the operation has one field for both. */
+    memcpy(&lent, &buffer, sizeof(lent)); /* The kernel only reads it; the operation has one field
+                                           * for both. */
     return transfer(RMILL_OP_WRITE, file, lent, bytes, offset);
 }
 
@@ -129,8 +133,8 @@ int
 rmill_open(int directory, const char *path, int flags, mode_t mode, uint64_t resolve,
            struct rmill_file *file)
 {
-    struct open_how how = {.flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode,
-                           .resolve = resolve};
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
     struct rmill_operation operation = {.opcode = RMILL_OP_OPEN, .fd = directory, .address2 = &how};
 
     memcpy(&operation.address, &path, sizeof(path));
@@ -156,14 +160,14 @@ rmill_fsync(struct rmill_file file, bool data_only)
 int
 rmill_fallocate(struct rmill_file file, int mode, uint64_t offset, uint64_t bytes)
 {
-    struct rmill_operation operation = {.opcode = RMILL_OP_FALLOCATE, .flags = (uint32_t)mode,
-                                        .offset = offset, .length = bytes};
+    struct rmill_operation operation = {
+        .opcode = RMILL_OP_FALLOCATE, .flags = (uint32_t)mode, .offset = offset, .length = bytes};
 
     file_set(&operation, file);
     return operation_run(rmill_core_self(), &operation);
 }
 
-/* --- files known to every ring ------------------------------------------------------------------------------ */
+/* --- files known to every ring --------------------------------------------------------------- */
 
 #define SLOTS_SHARED 64u /* As many as the rings' tables hold by default. */
 

@@ -1,21 +1,23 @@
-/* engine/flow.c — the ordered pipeline: produce, process anywhere, commit in sequence, write where the unit is.
+/* engine/flow.c — the ordered pipeline: produce, process anywhere, commit in sequence, write.
  *
- * All decisions are the home core's, so nothing is shared and nothing is locked. A unit is memory that changes its owner by
- * message:
+ * All decisions are the home core's, so nothing is shared and nothing is locked. A unit is memory
+ * that changes its owner by message:
  *
- *   home: FREE ─produce─▶ QUEUED ─START─▶ core: process ─DONE─▶ home: in the reorder ring ─commit─▶ ─COMMITTED─▶
- *   core: write, release ─FINISHED─▶ home: FREE
+ *   home: free ─produce─▶ queued ─START─▶ core: process ─DONE─▶ home: in the reorder ring
+ *   ─commit─▶ COMMITTED ─▶ core: write, release ─FINISHED─▶ home: free
  *
- * Home knows how many units every core holds. A core with a free place gets the oldest waiting unit whose key it owns;
- * has it none, the oldest waiting unit of all: that is how idle cores claim, without asking anybody.
+ * Home knows how many units every core holds. A core with a free place gets the oldest waiting unit
+ * whose key it owns; has it none, the oldest waiting unit of all: that is how idle cores claim,
+ * without asking anybody.
  *
  * Invariants
  *   I1  units in flight <= window; their bytes <= bytes_max, or one unit alone is in flight
  *   I2  a core holds at most core_units units between START and FINISHED
  *   I3  ORDERED: commit is called for 0, 1, 2 ... without a gap
- *   I4  progress: let u be the oldest uncommitted unit. If it waits, its owner is full of units older than u (a core takes its
- *       own units in sequence, and claims only when none of its own waits), which are committed by I3's definition of
- *       u and so finish without waiting for anyone. If it runs, it waits for nobody. */
+ *   I4  progress: let u be the oldest uncommitted unit. If it waits, its owner is full of units
+ *       older than u (a core takes its own units in sequence, and claims only when none of its own
+ *       waits), which are committed by I3's definition of u and so finish without waiting for
+ *       anyone. If it runs, it waits for nobody. */
 #include "engine/core.h"
 
 #include <errno.h>
@@ -37,15 +39,16 @@ struct flow_unit {
     struct rmill_fiber *fiber; /* Parked until committed. */
     uint64_t queued_ns;
     uint32_t owner, slot;
-    bool skip;    /* A unit before it failed and the flow stops there. */
-    bool failed;  /* Its error has been accounted for. */
+    bool skip;   /* A unit before it failed and the flow stops there. */
+    bool failed; /* Its error has been accounted for. */
 };
 
 struct unit_list {
     struct flow_unit *first, *last;
 };
 
-/* What happens on one core. Written there, read by home when the flow is over (after FINISHED of the last unit). */
+/* What happens on one core. Written there, read by home when the flow is over (after FINISHED of
+ * the last unit). */
 struct flow_core {
     RMILL_CACHE_ALIGNED struct rmill_histogram waiting;
     struct rmill_histogram process, held, write;
@@ -57,10 +60,10 @@ struct flow {
     uint32_t window, core_units;
     struct flow_unit *units, *free_units;
     char *data;
-    struct flow_unit **reorder;  /* [window]; ORDERED only. */
-    struct unit_list *queues;    /* [core_count]; waiting units by owner. */
-    uint32_t *places_taken;      /* [core_count] */
-    struct flow_core *cores;     /* [core_count] */
+    struct flow_unit **reorder;                 /* [window]; ORDERED only. */
+    struct unit_list *queues;                   /* [core_count]; waiting units by owner. */
+    uint32_t *places_taken;                     /* [core_count] */
+    struct flow_core *cores;                    /* [core_count] */
     uint64_t busy_slots[RMILL_SLOT_COUNT / 64]; /* KEYED: slots with a unit out. */
     uint64_t produced, commit_next, in_flight, bytes_in_flight;
     struct rmill_fiber *producer, *writer; /* Parked, or NULL. */
@@ -113,7 +116,7 @@ fiber_wake(struct rmill_core *core, struct rmill_fiber **fiber)
     }
 }
 
-/* --- failures --------------------------------------------------------------------------------------------- */
+/* --- failures -------------------------------------------------------------------------------- */
 
 static void
 flow_failed(struct flow *flow, uint64_t sequence, int error)
@@ -135,7 +138,7 @@ unit_account_failure(struct flow *flow, struct flow_unit *unit)
     }
 }
 
-/* --- on the unit's core -------------------------------------------------------------------------------------- */
+/* --- on the unit's core ---------------------------------------------------------------------- */
 
 static bool handle_done(struct rmill_core *core, const struct rmill_message *message);
 static bool handle_finished(struct rmill_core *core, const struct rmill_message *message);
@@ -198,7 +201,8 @@ unit_fiber(void *argument)
     unit_process(flow, unit, here);
     unit->fiber = core->running;
     send_home(unit, handle_done);
-    rmill_fiber_park(core); /* Made ready by handle_committed, which runs on this core and so not before. */
+    rmill_fiber_park(core); /* Made ready by handle_committed, which runs on this core and so not
+                             * before. */
     rmill_histogram_record(&here->held, rmill_seam_now_ns() - unit->queued_ns);
     if (!flow->options->write_at_home) {
         unit_write(flow, unit, here);
@@ -224,14 +228,13 @@ handle_committed(struct rmill_core *core, const struct rmill_message *message)
     return true;
 }
 
-/* --- at home: committing --------------------------------------------------------------------------------------- */
+/* --- at home: committing --------------------------------------------------------------------- */
 
 static void
 send_to_unit(struct flow *flow, struct flow_unit *unit,
              bool (*handle)(struct rmill_core *, const struct rmill_message *))
 {
-    unit->envelope.message =
-        (struct rmill_message){.handle = handle, .words = {(uintptr_t)unit}};
+    unit->envelope.message = (struct rmill_message){.handle = handle, .words = {(uintptr_t)unit}};
     rmill_mail_send(flow->home, unit->unit.core, RMILL_LANE_BULK, &unit->envelope);
 }
 
@@ -326,8 +329,10 @@ writer_fiber(void *argument)
         }
         struct flow_unit *unit = list_take_after(&flow->to_write, NULL);
 
-        if (flow->error != 0 && unit->unit.sequence > flow->error_sequence && unit->unit.error == 0) {
-            unit->skip = true; /* An earlier write failed: what follows must not reach the stream. */
+        if (flow->error != 0 && unit->unit.sequence > flow->error_sequence &&
+            unit->unit.error == 0) {
+            unit->skip = true; /* An earlier write failed: what follows must not reach the
+                                * stream. */
             unit->unit.error = -ECANCELED;
         }
         unit_write(flow, unit, here);
@@ -339,7 +344,7 @@ writer_fiber(void *argument)
     fiber_wake(flow->home, &flow->producer);
 }
 
-/* --- at home: dispatching ---------------------------------------------------------------------------------------- */
+/* --- at home: dispatching -------------------------------------------------------------------- */
 
 static void
 home_start(struct flow *flow, struct flow_unit *unit, uint32_t core)
@@ -348,7 +353,8 @@ home_start(struct flow *flow, struct flow_unit *unit, uint32_t core)
     unit->unit.core = core;
     if (core != unit->owner) {
         flow->statistics.claimed++;
-        rmill_core_trace(flow->home, RMILL_TRACE_FLOW_CLAIM, core, unit->unit.sequence, unit->owner);
+        rmill_core_trace(flow->home, RMILL_TRACE_FLOW_CLAIM, core, unit->unit.sequence,
+                         unit->owner);
     }
     flow->busy_slots[unit->slot / 64] |= 1ull << (unit->slot % 64);
     send_to_unit(flow, unit, handle_start);
@@ -408,7 +414,8 @@ home_dispatch_core(struct flow *flow, uint32_t core)
     }
 }
 
-/* The core with most free places, of the owner's node when there is a choice; `none` when all are full. */
+/* The core with most free places, of the owner's node when there is a choice; `none` when all are
+ * full. */
 static uint32_t
 freest_core(const struct flow *flow, uint32_t owner, uint32_t none)
 {
@@ -448,7 +455,7 @@ home_enqueue(struct flow *flow, struct flow_unit *unit)
     }
 }
 
-/* --- at home: producing -------------------------------------------------------------------------------------------- */
+/* --- at home: producing ---------------------------------------------------------------------- */
 
 static void
 producer_park(struct flow *flow)
@@ -467,8 +474,10 @@ unit_prepare(struct flow *flow)
     if (flow->options->unit_bytes > 0) {
         memset(data, 0, flow->options->unit_bytes);
     }
-    unit->unit = (struct rmill_unit){.sequence = flow->produced, .key = flow->produced,
-                                     .context = flow->options->context, .data = data};
+    unit->unit = (struct rmill_unit){.sequence = flow->produced,
+                                     .key = flow->produced,
+                                     .context = flow->options->context,
+                                     .data = data};
     unit->skip = unit->failed = false;
     return unit;
 }
@@ -496,7 +505,8 @@ unit_launch(struct flow *flow, struct flow_unit *unit)
     s->bytes += unit->unit.bytes;
     s->units_in_flight_max = (uint32_t)rmill_max_u64(s->units_in_flight_max, flow->in_flight);
     s->bytes_in_flight_max = rmill_max_u64(s->bytes_in_flight_max, flow->bytes_in_flight);
-    rmill_core_trace(flow->home, RMILL_TRACE_FLOW_PRODUCE, 0, unit->unit.sequence, unit->unit.bytes);
+    rmill_core_trace(flow->home, RMILL_TRACE_FLOW_PRODUCE, 0, unit->unit.sequence,
+                     unit->unit.bytes);
     home_enqueue(flow, unit);
 }
 
@@ -532,7 +542,7 @@ produce_all(struct flow *flow)
     return 0;
 }
 
-/* --- life of a flow ------------------------------------------------------------------------------------------------- */
+/* --- life of a flow -------------------------------------------------------------------------- */
 
 static void
 flow_free(struct flow *flow)

@@ -1,5 +1,5 @@
-/* engine/mail.c — messages between cores: sending with back-pressure, flushing, collecting, waking. The order of the
- * memory operations S1..M3 is explained in engine/core.h. */
+/* engine/mail.c — messages between cores: sending with back-pressure, flushing, collecting, waking.
+ * The order of the memory operations S1..M3 is explained in engine/core.h. */
 #include "engine/core.h"
 
 #include "perf/record/probes.h"
@@ -10,7 +10,7 @@
 #define WORD(index) ((index) / 64u)
 #define BIT(index)  (1ull << ((index) % 64u))
 
-/* --- sending -------------------------------------------------------------------------------------------- */
+/* --- sending --------------------------------------------------------------------------------- */
 
 static RMILL_COLD struct rmill_channel *
 channel_open(struct rmill_core *core, uint32_t to)
@@ -21,7 +21,8 @@ channel_open(struct rmill_core *core, uint32_t to)
         RMILL_PANIC("no memory for a channel between two cores (21 KiB)");
     }
     core->outgoing[to] = channel;
-    /* Release: the consumer that finds the pointer finds the channel made. Pairs with the acquire in take_from. */
+    /* Release: the consumer that finds the pointer finds the channel made. Pairs with the acquire
+     * in take_from. */
     atomic_store_explicit(&core->engine->channels[(uint64_t)core->index * core->core_count + to],
                           channel, memory_order_release);
     return channel;
@@ -89,7 +90,8 @@ unsent_push(struct rmill_core *core, uint32_t to, enum rmill_lane_index lane)
             core->unsent_last[lane][to] = NULL;
         }
         core->unsent_count--;
-        envelope->queued = false; /* The sender's again; with a waiter it lies on that fiber's stack. */
+        envelope->queued = false; /* The sender's again; with a waiter it lies on that fiber's
+                                   * stack. */
         if (waiter != NULL) {
             rmill_fiber_ready(core, waiter);
         }
@@ -145,7 +147,7 @@ rmill_mail_flush(struct rmill_core *core)
     }
 }
 
-/* --- receiving ------------------------------------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------------------------------- */
 
 void
 rmill_mail_collect(struct rmill_core *core)
@@ -226,7 +228,7 @@ rmill_mail_waiting(const struct rmill_core *core)
     return false;
 }
 
-/* --- foreign threads --------------------------------------------------------------------------------------- */
+/* --- foreign threads ------------------------------------------------------------------------- */
 
 void
 rmill_mail_post_foreign(struct rmill_core *core, struct rmill_foreign *post)
@@ -235,9 +237,9 @@ rmill_mail_post_foreign(struct rmill_core *core, struct rmill_foreign *post)
 
     do {
         post->next = first;
-    } while (!atomic_compare_exchange_weak_explicit(&core->shared.foreign, &first, post,
-                                                    memory_order_seq_cst, /* M1; releases the post */
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(
+        &core->shared.foreign, &first, post, memory_order_seq_cst, /* M1; releases the post */
+        memory_order_relaxed));
     /* From here on `post` may be gone. */
     if (atomic_load_explicit(&core->shared.sleeping, memory_order_seq_cst) != 0 && /* M3 */
         atomic_exchange_explicit(&core->shared.sleeping, 0, memory_order_seq_cst) != 0) {

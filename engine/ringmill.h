@@ -1,25 +1,32 @@
-/* engine/ringmill.h — the public interface of libringmill: one engine, its cores, and the shapes of work on them.
+/* engine/ringmill.h — the public interface of libringmill: an engine, its cores, shapes of work.
  *
- * Reading order: 1 the engine, 2 fibers, 3 files through the ring, 4 plain calls, 5 between cores, 6 flow,
- * 7 memory, 8 numbers. Everything here is what a workload may use; it needs no other header of ours.
+ * Reading order: 1 the engine, 2 fibers, 3 files through the ring, 4 plain calls, 5 between cores,
+ * 6 flow, 7 memory, 8 numbers. Everything here is what a workload may use; it needs no other header
+ * of ours.
  *
- * The model in five sentences. An engine is a set of cores, each one pinned thread with its own ring, arena and run
- * queue. Work is written as fibers: straight-line code that parks at each operation and never leaves its core.
- * Processor-heavy steps and library calls that need stack run as tasks on the core's own large stack. Cores share nothing
- * and speak by messages. A flow runs units in parallel and commits them in order with bounded memory.
+ * The model in five sentences. An engine is a set of cores, each one pinned thread with its own
+ * ring, arena and run queue. Work is written as fibers: straight-line code that parks at each
+ * operation and never leaves its core. Processor-heavy steps and library calls that need stack run
+ * as tasks on the core's own large stack. Cores share nothing and speak by messages. A flow runs
+ * units in parallel and commits them in order with bounded memory.
  *
  *     int main_fiber(void *argument) { ... rmill_read(file, buffer, bytes, 0) ...; return 0; }
  *
  *     struct rmill_engine *engine;
  *     struct rmill_error error;
- *     if (rmill_engine_create(&(struct rmill_options){0}, &engine, &error) < 0) { puts(error.advice); ... }
- *     rmill_engine_start(engine, main_fiber, argument);
- *     rmill_engine_wait(engine, UINT64_MAX, &result);
- *     rmill_engine_destroy(engine);
+ *     struct rmill_options options = {0};
  *
- * **Thread:** every call says who may call it: "control" = the one thread that created the engine; "fiber" = code that runs
- * in a fiber; "core" = any code on a core (fiber, task, commit step); "any" = every thread.
- * Errors are -errno. Nothing here prints, installs a signal handler or keeps process-wide state. */
+ *     if (rmill_engine_create(&options, &engine, &error) == 0) {
+ *         if (rmill_engine_start(engine, main_fiber, argument, &error) == 0) {
+ *             rmill_engine_wait(engine, UINT64_MAX, &result);
+ *         }
+ *         rmill_engine_destroy(engine);
+ *     }
+ *
+ * **Thread:** every call says who may call it: "control" = the one thread that created the engine;
+ * "fiber" = code that runs in a fiber; "core" = any code on a core (fiber, task, commit step);
+ * "any" = every thread. Errors are -errno. Nothing here prints, installs a signal handler or keeps
+ * process-wide state. */
 #ifndef RMILL_RINGMILL_H
 #define RMILL_RINGMILL_H
 
@@ -38,84 +45,93 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-/* ---- 1. The engine ------------------------------------------------------------------------------------- */
+/* ---- 1. The engine --------------------------------------------------------------------------- */
 
 struct rmill_engine;
 
-/* Zero means default. Pointers are borrowed for the call of rmill_engine_create only, `log` for the engine's life. */
+/* Zero means default. Pointers are borrowed for the call of rmill_engine_create only, `log` for the
+ * engine's life. */
 struct rmill_options {
-    const char *cores;          /* "4" = four cores by the default policy, "0-3,6" = these CPUs; NULL = the
-                                 * environment's RINGMILL_CORES, else the default policy. */
+    const char *cores;          /* "4" = four cores by the default policy, "0-3,6" = these CPUs;
+                                 * NULL = RINGMILL_CORES of the environment, else the policy. */
     uint64_t arena_bytes;       /* Budget of each core's arena; 64 MiB. Touched lazily. */
     uint64_t fiber_stack_bytes; /* 64 KiB; a guard page lies below each. */
     uint32_t fibers_max;        /* Per core; 512. */
     uint32_t ring_entries;      /* 256. */
     uint32_t blocking_max;      /* Helper threads of the blocking lane per core; 4. */
-    uint32_t trace_events;      /* Flight recorder per core, a power of two; 4096 (32 bytes each). */
-    uint64_t spin_ns;           /* How long an idle core spins before it sleeps; 20 us, and none when more cores
-                                 * were asked for than there are CPUs. 1 = do not spin. */
+    uint32_t trace_events;      /* Flight recorder per core; a power of two; 4096 of 32 bytes. */
+    uint64_t spin_ns;           /* How long an idle core spins before it sleeps; 20 us, and none
+                                 * with more cores than CPUs. 1 = do not spin. */
     uint64_t turn_ns;           /* Time budget of one turn of the loop; 500 us. */
-    bool prefault;              /* Touch the whole arena at start and register it as fixed buffers. */
+    bool prefault;              /* Touch the whole arena at start; register it as fixed buffers. */
     bool unpinned;              /* Leave the threads' affinity alone. */
     struct rmill_log log;
 };
 
-/* Read the machine, choose cores, prepare memory. No thread runs yet. On failure *engine is untouched and `error`
- * (may be NULL) holds one sentence with the remedy. -EINVAL options, -ENOMEM, or what the system said.
- * Thread: any; it becomes the control thread. */
+/* Read the machine, choose cores, prepare memory. No thread runs yet. On failure *engine is
+ * untouched and `error` (may be NULL) holds one sentence with the remedy. -EINVAL options, -ENOMEM,
+ * or what the system said. Thread: any; it becomes the control thread. */
 int rmill_engine_create(const struct rmill_options *options, struct rmill_engine **engine,
                         struct rmill_error *error);
 
-/* Start the cores and run `main_fiber(argument)` on core 0. Returns once every core has its ring and memory.
- * -EPERM or -ENOSYS: io_uring is not to be had; `error` names the knob. Once only. Thread: control. */
-int rmill_engine_start(struct rmill_engine *engine, int (*main_fiber)(void *argument), void *argument,
-                       struct rmill_error *error);
+/* Start the cores and run `main_fiber(argument)` on core 0. Returns once every core has its ring
+ * and memory. -EPERM or -ENOSYS: io_uring is not to be had; `error` names the knob. Once only.
+ * Thread: control. */
+int rmill_engine_start(struct rmill_engine *engine, int (*main_fiber)(void *argument),
+                       void *argument, struct rmill_error *error);
 
-/* Wait until the main fiber has returned and every fiber, operation and message of every core is done.
- * 0 and the main fiber's value in *result (may be NULL), or -ETIMEDOUT. Thread: control. */
+/* Wait until the main fiber has returned and every fiber, operation and message of every core is
+ * done. 0 and the main fiber's value in *result (may be NULL), or -ETIMEDOUT. Thread: control. */
 int rmill_engine_wait(struct rmill_engine *engine, uint64_t timeout_ns, int *result);
 
-/* Ask the running job to end early: rmill_stopping() becomes true, flows stop producing and drain. The job decides what
- * it cleans up. Thread: any; also from a signal-handling thread. */
+/* Ask the running job to end early: rmill_stopping() becomes true, flows stop producing and drain.
+ * The job decides what it cleans up. Thread: any; also from a signal-handling thread. */
 void rmill_engine_stop(struct rmill_engine *engine);
 
-/* Join the cores and give everything back. The job must be over (rmill_engine_wait gave 0) or never started. NULL is
- * allowed. Thread: control. */
+/* Join the cores and give everything back. The job must be over (rmill_engine_wait gave 0) or never
+ * started. NULL is allowed. Thread: control. */
 void rmill_engine_destroy(struct rmill_engine *engine);
 
 uint32_t rmill_engine_core_count(const struct rmill_engine *engine); /* Thread: any. */
 
-/* ---- 2. Fibers, tasks, time ------------------------------------------------------------------------------ */
+/* ---- 2. Fibers, tasks, time ------------------------------------------------------------------ */
 
 uint32_t rmill_core_index(void); /* The core this code runs on. Thread: core. */
 uint32_t rmill_core_count(void); /* Thread: core. */
-uint64_t rmill_now_ns(void);     /* Monotonic; virtual in the simulator. Thread: any thread of the engine. */
+uint64_t rmill_now_ns(void);     /* Monotonic; virtual in the simulator. Thread: any. */
 uint64_t rmill_random(void);     /* This core's seeded generator; not for secrets. Thread: core. */
 bool rmill_stopping(void);       /* rmill_engine_stop was called. Cost: one load. Thread: core. */
 
-/* Start a fiber on this core; it runs after the caller parks. `argument` is the fiber's from then on.
- * -EAGAIN: all fibers_max are in use. Thread: core. */
+/* Start a fiber on this core; it runs after the caller parks. `argument` is the fiber's from then
+ * on. -EAGAIN: all fibers_max are in use. Thread: core. */
 int rmill_spawn(void (*function)(void *argument), void *argument);
 
-void rmill_yield(void);                       /* Let everything else that is ready run. Thread: fiber. */
-void rmill_sleep(uint64_t duration_ns);       /* Thread: fiber. */
-bool rmill_should_yield(void);                /* Messages or completions are waiting. Cost: three loads. Thread: core. */
+void rmill_yield(void);                 /* Let everything else that is ready run. Thread: fiber. */
+void rmill_sleep(uint64_t duration_ns); /* Never short. Thread: fiber. */
 
-/* A task returns AGAIN to be called again after other work had its turn (keep one call below about 500 us), else DONE. */
+/* Something waits for this core: a message, a completion, a fiber. Cost: a few loads. Thread:
+ * core. */
+bool rmill_should_yield(void);
+
+/* A task returns AGAIN to be called again after other work had its turn (keep one call below about
+ * 500 us), else DONE. */
 enum rmill_progress_kind { RMILL_TASK_DONE, RMILL_TASK_AGAIN };
 
-/* Run `function(argument)` on the core's large stack (at least 1 MiB) until it says DONE; parks the caller. A core
- * finishes one task before it begins the next, so a per-core tool (a compression context) needs no lock. A task must not
- * park. `cost_ns` is what one call is taken to cost in the simulator. Thread: fiber. */
+/* Run `function(argument)` on the core's large stack (at least 1 MiB) until it says DONE; parks the
+ * caller. A core finishes one task before it begins the next, so a per-core tool (a compression
+ * context) needs no lock. A task must not park. `cost_ns` is what one call is taken to cost in the
+ * simulator. Thread: fiber. */
 void rmill_task_run(enum rmill_progress_kind (*function)(void *argument), void *argument,
                     uint64_t cost_ns);
 
-/* Run `function(argument)` on a helper thread beside the core, for what may block outside our control (directory
- * reads, cold look-ups); parks the caller and returns the function's value. The function may use the plain calls of part 4
- * and nothing else of this header but rmill_now_ns. Thread: fiber. */
+/* Run `function(argument)` on a helper thread beside the core, for what may block outside our
+ * control (directory reads, cold look-ups); parks the caller and returns the function's value. The
+ * function may use the plain calls of part 4 and nothing else of this header but rmill_now_ns.
+ * Thread: fiber. */
 int64_t rmill_blocking_call(int64_t (*function)(void *argument), void *argument);
 
-/* A count of permits with first-come waiters; one core's only. {.permits = n} is a valid initial value. */
+/* A count of permits with first-come waiters; one core's only. {.permits = n} is a valid initial
+ * value. */
 struct rmill_fiber;
 struct rmill_semaphore {
     uint64_t permits;
@@ -124,18 +140,20 @@ struct rmill_semaphore {
 void rmill_semaphore_acquire(struct rmill_semaphore *semaphore); /* Parks at 0. Thread: fiber. */
 void rmill_semaphore_release(struct rmill_semaphore *semaphore); /* Thread: core. */
 
-/* Waits for a number of things to be over; one core's only. {.count = n} is a valid initial value. */
+/* Waits for a number of things to be over; one core's only. {.count = n} is a valid initial
+ * value. */
 struct rmill_latch {
     uint64_t count;
     struct rmill_fiber *first, *last;
 };
 void rmill_latch_add(struct rmill_latch *latch, uint64_t count); /* Thread: core. */
-void rmill_latch_done(struct rmill_latch *latch);                /* count must be > 0. Thread: core. */
+void rmill_latch_done(struct rmill_latch *latch);                /* Count > 0. Thread: core. */
 void rmill_latch_wait(struct rmill_latch *latch);                /* Parks until 0. Thread: fiber. */
 
-/* ---- 3. Files through the ring: park the fiber ------------------------------------------------------------ */
+/* ---- 3. Files through the ring: park the fiber ----------------------------------------------- */
 
-/* A file is its descriptor, valid on every core. A shared one (rmill_file_share) is also registered with every ring. */
+/* A file is its descriptor, valid on every core. A shared one (rmill_file_share) is also registered
+ * with every ring. */
 struct rmill_file {
     int fd;
     uint32_t slot; /* 1 + index in the rings' registered files; 0 = not registered. */
@@ -143,68 +161,86 @@ struct rmill_file {
 
 #define RMILL_STREAM UINT64_MAX /* As offset: the descriptor's own position (pipes). */
 
-/* Open `path` relative to the directory descriptor `directory` (AT_FDCWD allowed) with open flags, mode and the
- * RESOLVE_* bits of openat2(2); O_CLOEXEC is always set. 0 and *file, or -errno of openat2. Thread: fiber. */
+/* Open `path` relative to the directory descriptor `directory` (AT_FDCWD allowed) with open flags,
+ * mode and the RESOLVE_* bits of openat2(2); O_CLOEXEC is always set. 0 and *file, or -errno of
+ * openat2. Thread: fiber. */
 int rmill_open(int directory, const char *path, int flags, mode_t mode, uint64_t resolve,
                struct rmill_file *file);
 
-/* Plain close; -errno of close(2) (never retried). Sets fd to -1. A shared file is unregistered. Thread: fiber. */
+/* Plain close; -errno of close(2) (never retried). Sets fd to -1. A shared file is unregistered.
+ * Thread: fiber. */
 int rmill_close(struct rmill_file *file);
 
-/* Up to `bytes` bytes; continues after short counts and EINTR until `bytes` or the end of the file is reached.
- * Returns bytes read (less than asked only at the end of the file), or -errno. The buffer is lent until the call returns.
- * `bytes` <= 1 GiB. Thread: fiber. */
+/* Up to `bytes` bytes; continues after short counts and EINTR until `bytes` or the end of the file
+ * is reached. Returns bytes read (less than asked only at the end of the file), or -errno. The
+ * buffer is lent until the call returns. `bytes` <= 1 GiB. Thread: fiber. */
 int64_t rmill_read(struct rmill_file file, void *buffer, uint64_t bytes, uint64_t offset);
 
-/* All of `bytes`, continued as above. Returns `bytes` or -errno; after an error any part may have been written. Thread: fiber. */
+/* All of `bytes`, continued as above. Returns `bytes` or -errno; after an error any part may have
+ * been written. Thread: fiber. */
 int64_t rmill_write(struct rmill_file file, const void *buffer, uint64_t bytes, uint64_t offset);
 
-int rmill_fsync(struct rmill_file file, bool data_only);                              /* Thread: fiber. */
-int rmill_fallocate(struct rmill_file file, int mode, uint64_t offset, uint64_t bytes); /* Thread: fiber. */
+int rmill_fsync(struct rmill_file file, bool data_only); /* Thread: fiber. */
+int rmill_fallocate(struct rmill_file file, int mode, uint64_t offset,
+                    uint64_t bytes); /* Thread: fiber. */
 
-/* Register an open file with every core's ring, so that operations skip the descriptor look-up. -ENFILE: table
- * full (the file goes on working unregistered). Thread: fiber. */
+/* Register an open file with every core's ring, so that operations skip the descriptor look-up.
+ * -ENFILE: table full (the file goes on working unregistered). Thread: fiber. */
 int rmill_file_share(struct rmill_file *file);
 
-/* ---- 4. Plain calls: the same file system by ordinary system calls ----------------------------------------- */
-/* Metadata is cheaper by plain call than through the ring (bench-metadata). These run on the calling thread and may block
- * it; use them where the data is warm, or inside rmill_blocking_call. All return >= 0 or -errno, retry EINTR,
- * resolve relative to a directory descriptor and follow no final symlink unless said. Thread: any of the engine. */
+/* ---- 4. Plain calls: the same file system by ordinary system calls --------------------------- */
+/* Metadata is cheaper by plain call than through the ring (make bench-metadata). These run on the
+ * calling thread and may block it; use them where the data is warm, or inside rmill_blocking_call.
+ * All return >= 0 or -errno, retry EINTR, resolve `path` relative to a directory descriptor, and
+ * follow no final symlink. Where it says so, path "" means the descriptor itself.
+ * Thread: any of the engine. */
 
-int rmill_plain_open(int directory, const char *path, int flags, mode_t mode, uint64_t resolve); /* openat2; fd */
+/* openat2(2) with O_CLOEXEC; the descriptor. */
+int rmill_plain_open(int directory, const char *path, int flags, mode_t mode, uint64_t resolve);
 int rmill_plain_close(int fd);
-int64_t rmill_plain_read(int fd, void *buffer, uint64_t bytes, uint64_t offset);  /* one pread, or read(RMILL_STREAM) */
-int64_t rmill_plain_write(int fd, const void *buffer, uint64_t bytes, uint64_t offset); /* all of it, or -errno */
-int rmill_plain_stat(int directory, const char *path, struct stat *out);  /* lstat semantics; path "" = the descriptor */
-int rmill_plain_readlink(int directory, const char *path, char *buffer, uint64_t bytes); /* length, not terminated; path "" = an O_PATH descriptor */
-int64_t rmill_plain_directory_read(int fd, void *buffer, uint64_t bytes); /* one getdents64; struct dirent64 records */
+
+/* One pread(2), or read(2) with RMILL_STREAM: may be short. */
+int64_t rmill_plain_read(int fd, void *buffer, uint64_t bytes, uint64_t offset);
+/* All of it, or -errno. */
+int64_t rmill_plain_write(int fd, const void *buffer, uint64_t bytes, uint64_t offset);
+
+int rmill_plain_stat(int directory, const char *path, struct stat *out); /* "" allowed */
+/* The target's length; not terminated. "" with an O_PATH descriptor of a symlink. */
+int rmill_plain_readlink(int directory, const char *path, char *buffer, uint64_t bytes);
+/* One getdents64(2): struct dirent64 records; 0 at the end. */
+int64_t rmill_plain_directory_read(int fd, void *buffer, uint64_t bytes);
 int rmill_plain_mkdir(int directory, const char *path, mode_t mode);
 int rmill_plain_unlink(int directory, const char *path, bool is_directory);
 int rmill_plain_rename(int old_directory, const char *old_path, int new_directory,
-                       const char *new_path, unsigned flags); /* renameat2 */
-int rmill_plain_link(int old_directory, const char *old_path, int new_directory, const char *new_path);
+                       const char *new_path, unsigned flags); /* renameat2(2) */
+int rmill_plain_link(int old_directory, const char *old_path, int new_directory,
+                     const char *new_path);
 int rmill_plain_symlink(const char *target, int directory, const char *path);
-int rmill_plain_chmod(int fd, mode_t mode);                              /* fchmod */
-int rmill_plain_chown(int directory, const char *path, uid_t uid, gid_t gid); /* never follows; path "" = the descriptor */
-int rmill_plain_times(int directory, const char *path, const struct timespec times[2]); /* atime, mtime; never follows; "" = the descriptor */
+int rmill_plain_chmod(int fd, mode_t mode);                                   /* fchmod(2) */
+int rmill_plain_chown(int directory, const char *path, uid_t uid, gid_t gid); /* "" allowed */
+/* atime and mtime; "" allowed. */
+int rmill_plain_times(int directory, const char *path, const struct timespec times[2]);
 int rmill_plain_truncate(int fd, uint64_t bytes);
 int rmill_plain_fsync(int fd, bool data_only);
 int rmill_plain_syncfs(int fd);
-int rmill_plain_lock(int fd); /* exclusive OFD lock without waiting; -EAGAIN when another holds it */
+/* Exclusive OFD lock, without waiting; -EAGAIN when another holds it. */
+int rmill_plain_lock(int fd);
 
-/* ---- 5. Between cores ---------------------------------------------------------------------------------- */
+/* ---- 5. Between cores ------------------------------------------------------------------------ */
 
-/* Run `function(argument)` in a fiber on `core` and park until it has returned; gives its value. Also on the own
- * core. `argument` is lent. Thread: fiber. */
+/* Run `function(argument)` in a fiber on `core` and park until it has returned; gives its value.
+ * Also on the own core. `argument` is lent. Thread: fiber. */
 int64_t rmill_call(uint32_t core, int64_t (*function)(void *argument), void *argument);
 
-/* Start a fiber on `core` and do not wait; parks only while the channel is full. Fibers are bounded: code whose every
- * fiber starts others elsewhere without end can fill all fibers_max of every core with parked senders and wait for itself
- * for good. Bound the fan-out (a flow does). Thread: fiber. */
+/* Start a fiber on `core` and do not wait; parks only while the channel is full. Fibers are
+ * bounded: code whose every fiber starts others elsewhere without end can fill all fibers_max of
+ * every core with parked senders and wait for itself for good. Bound the fan-out (a flow does).
+ * Thread: fiber. */
 void rmill_spawn_on(uint32_t core, void (*function)(void *argument), void *argument);
 
-/* Run `function(argument)` on `core`'s loop, outside any fiber: it must be short and must not park. Does not wait;
- * parks only while the channel is full. Posts from one core to one other run in order. Thread: fiber. */
+/* Run `function(argument)` on `core`'s loop, outside any fiber: it must be short and must not park.
+ * Does not wait; parks only while the channel is full. Posts from one core to one other run in
+ * order. Thread: fiber. */
 void rmill_post(uint32_t core, void (*function)(void *argument), void *argument);
 
 /* The same from a thread that is no core of this engine. -ENOMEM. Thread: any. */
@@ -212,23 +248,24 @@ int rmill_engine_post(struct rmill_engine *engine, uint32_t core, void (*functio
                       void *argument);
 
 #define RMILL_SLOT_COUNT 4096u
-uint32_t rmill_slot_of(uint64_t key);       /* XXH3 of the key, 0..4095. Thread: any. */
-uint32_t rmill_slot_owner(uint32_t slot);   /* The core that owns it now. Thread: core. */
+uint32_t rmill_slot_of(uint64_t key);     /* XXH3 of the key, 0..4095. Thread: any. */
+uint32_t rmill_slot_owner(uint32_t slot); /* The core that owns it now. Thread: core. */
 
-/* ---- 6. Flow: units in parallel, committed in order ------------------------------------------------------- */
+/* ---- 6. Flow: units in parallel, committed in order ------------------------------------------ */
 /*
- *   home core:  produce ─▶ [credits] ─────────────────────▶ commit (strict sequence, tiny) ─┐
- *                             │  unit                            ▲ done                       │ committed
- *   any core:                 └──▶ queue ─▶ process (a fiber) ───┘                 write ◀────┘  then release
+ *   home:      produce ─▶ [credits] ─────────────────────▶ commit (in sequence, tiny)
+ *                            │ unit                          ▲ done      │ committed
+ *   any core:                └──▶ process (a fiber) ─────────┘           └──▶ write ─▶ release
  *
- * A unit goes to the owner of its key's slot; a core with nothing to do claims unstarted units of others. A core that
- * claims has a free place for the unit, and each core starts units in sequence order, so the oldest uncommitted unit can
- * always start: a flow cannot lock up on its own places. */
+ * A unit goes to the owner of its key's slot; a core with nothing to do claims unstarted units of
+ * others. A core that claims has a free place for the unit, and each core starts units in sequence
+ * order, so the oldest uncommitted unit can always start: a flow cannot lock up on its own
+ * places. */
 
 /* One unit. `data` is unit_bytes of zeroed memory, the workload's own from produce to release. */
 struct rmill_unit {
     uint64_t sequence; /* 0, 1, 2 ...; set by the flow. */
-    uint64_t key;      /* Where it should run; set by produce; the sequence number when left alone. */
+    uint64_t key;      /* Where it should run; set by produce, else the sequence number. */
     uint64_t bytes;    /* Byte credit it takes, >= 0; set by produce. */
     int error;         /* 0, or the first -errno a step returned. */
     uint32_t core;     /* The core that processes and writes it. */
@@ -238,30 +275,36 @@ struct rmill_unit {
 
 enum rmill_flow_order {
     RMILL_FLOW_ORDERED, /* commit in sequence. */
-    RMILL_FLOW_KEYED,   /* units of one key are processed one after another and committed in that order. */
-    RMILL_FLOW_ANY,     /* commit as they come. */
+    RMILL_FLOW_KEYED, /* units of one key are processed one by one and committed in that order. */
+    RMILL_FLOW_ANY,   /* commit as they come. */
 };
 
-/* Every step returns 0 or -errno. A step that fails sets unit->error; then `write` is left out for that unit, `commit` (told by
- * unit->error) and `release` still run. With stop_on_error nothing more is produced, units after the failed one are
- * neither committed nor written, only released, and rmill_flow_run returns the error of the lowest failed sequence. */
+/* Every step returns 0 or -errno. A step that fails sets unit->error; then `write` is left out for
+ * that unit, `commit` (told by unit->error) and `release` still run. With stop_on_error nothing
+ * more is produced, units after the failed one are neither committed nor written, only released,
+ * and rmill_flow_run returns the error of the lowest failed sequence. */
 struct rmill_flow_options {
     const char *name;    /* For statistics and traces; static. */
     void *context;
     uint32_t unit_bytes; /* Size of a unit's data; 0 is allowed. */
     uint32_t window;     /* Units in flight; a power of two, at most 65536; 64. */
-    uint64_t bytes_max;  /* Byte credits in flight; 0 = no bound. A unit larger than this runs alone. */
+    uint64_t bytes_max;  /* Byte credits in flight; 0 = no bound. A larger unit runs alone. */
     uint32_t core_units; /* Units a core has started and not finished; 4. */
     enum rmill_flow_order order;
-    bool write_at_home;  /* write runs on the home core in sequence (a pipe). ORDERED only. */
-    bool unclaimed;      /* Idle cores do not claim. */
+    bool write_at_home; /* write runs on the home core in sequence (a pipe). ORDERED only. */
+    bool unclaimed;     /* Idle cores do not claim. */
     bool stop_on_error;
-    int (*produce)(struct rmill_unit *unit); /* home, fiber; 1 = a unit, 0 = the end, -errno = stop. Not NULL. */
-    int (*process)(struct rmill_unit *unit); /* the unit's core, fiber. Not NULL. */
-    int (*commit)(struct rmill_unit *unit);  /* home, must not park. May be NULL. */
-    int (*write)(struct rmill_unit *unit);   /* the unit's core (or home), fiber. May be NULL. */
-    void (*release)(struct rmill_unit *unit); /* the unit's core, must not park: give back what process took. May be NULL.
-                                               * Not called for a unit whose process never ran. */
+
+    /* Home, in a fiber: 1 = a unit, 0 = the end, -errno = stop. Not NULL. */
+    int (*produce)(struct rmill_unit *unit);
+    /* The unit's core, in a fiber. Not NULL. */
+    int (*process)(struct rmill_unit *unit);
+    /* Home; must not park. May be NULL. */
+    int (*commit)(struct rmill_unit *unit);
+    /* The unit's core (or home), in a fiber. May be NULL. */
+    int (*write)(struct rmill_unit *unit);
+    /* The unit's core, last of all; must not park: give back what process took. May be NULL. */
+    void (*release)(struct rmill_unit *unit);
 };
 
 struct rmill_flow_stage {
@@ -271,45 +314,50 @@ struct rmill_flow_stage {
 
 struct rmill_flow_statistics {
     uint64_t produced, committed, failed, claimed;
-    uint64_t bytes;                    /* Sum of the units' byte credits. */
+    uint64_t bytes; /* Sum of the units' byte credits. */
     uint64_t wall_ns;
     uint32_t units_in_flight_max;
     uint64_t bytes_in_flight_max;
-    struct rmill_flow_stage waiting;   /* dispatched, not started */
+    struct rmill_flow_stage waiting; /* dispatched, not started */
     struct rmill_flow_stage process;
-    struct rmill_flow_stage held;      /* processed, waiting for an earlier unit (head of the line) */
+    struct rmill_flow_stage held; /* processed, waiting for an earlier unit (head of the line) */
     struct rmill_flow_stage write;
 };
 
-/* Run a flow from this fiber's core (its home) to the end. 0, or the first error as above; -ECANCELED when the engine was
- * stopped before produce gave the end; -ENOMEM. `statistics` may be NULL. Thread: fiber. */
+/* Run a flow from this fiber's core (its home) to the end. 0, or the first error as above;
+ * -ECANCELED when the engine was stopped before produce gave the end; -ENOMEM. `statistics` may be
+ * NULL. Thread: fiber. */
 int rmill_flow_run(const struct rmill_flow_options *options,
                    struct rmill_flow_statistics *statistics);
 
-/* ---- 7. Memory ----------------------------------------------------------------------------------------- */
+/* ---- 7. Memory ------------------------------------------------------------------------------- */
 
 /* From this core's arena, for the engine's life: set-up only. NULL over budget. Thread: core. */
 void *rmill_arena_get(uint64_t bytes, uint64_t alignment);
 
-/* Fixed-size objects of this core: get and put cost a few loads, never the heap. A pool is used on its core only. */
+/* Fixed-size objects of this core: get and put cost a few loads, never the heap. A pool is used on
+ * its core only. */
 struct rmill_core_pool;
-struct rmill_core_pool *rmill_core_pool_create(uint64_t object_bytes, uint32_t count); /* NULL over budget. */
-void *rmill_core_pool_get(struct rmill_core_pool *pool);               /* NULL when all are out. Thread: core. */
-void rmill_core_pool_put(struct rmill_core_pool *pool, void *object);  /* Thread: core. */
+/* NULL over budget. Thread: core. */
+struct rmill_core_pool *rmill_core_pool_create(uint64_t object_bytes, uint32_t count);
+/* NULL when all are out. Thread: core. */
+void *rmill_core_pool_get(struct rmill_core_pool *pool);
+void rmill_core_pool_put(struct rmill_core_pool *pool, void *object); /* Thread: core. */
 
-/* ---- 8. Numbers ---------------------------------------------------------------------------------------- */
+/* ---- 8. Numbers ------------------------------------------------------------------------------ */
 
 struct rmill_core_snapshot {
     uint32_t cpu, node;
-    uint64_t wall_ns;    /* since the core started */
-    uint64_t cpu_ns;     /* of the core's thread; the blocking lane and the kernel's helpers are not in it */
-    uint64_t asleep_ns;  /* slept waiting */
+    uint64_t wall_ns;   /* since the core started */
+    uint64_t cpu_ns;    /* of the core's thread, without blocking lane and kernel helpers */
+    uint64_t asleep_ns; /* slept waiting */
     uint64_t turns, fibers_run, tasks_run, messages_sent, messages_received, wakes_sent;
     uint64_t operations, enters;
-    uint64_t fibers_high, stack_bytes_high, arena_bytes_used;
+    uint64_t fibers_high, arena_bytes_used;
 };
 
-/* Thread: any while the engine lives; values are read while the core writes them, each is consistent by itself. */
+/* Thread: any while the engine lives; values are read while the core writes them, each is
+ * consistent by itself. */
 int rmill_engine_core_snapshot(const struct rmill_engine *engine, uint32_t core,
                                struct rmill_core_snapshot *snapshot);
 

@@ -4,7 +4,7 @@
 
 #include "base/assert.h"
 
-#define LEVEL_SHIFT(level) ((level) * RMILL_TIMER_LEVEL_BITS)
+#define LEVEL_SHIFT(level) ((level)*RMILL_TIMER_LEVEL_BITS)
 #define INDEX_MASK         (RMILL_TIMER_BUCKETS - 1)
 
 void
@@ -26,8 +26,9 @@ tick_of(const struct rmill_timer *timer)
     return (timer->expires_ns + up) >> RMILL_TIMER_TICK_BITS;
 }
 
-/* A timer lies in the lowest level at which its tick and the wheel's differ only in that level's digit and below; so
- * when the wheel's digit of level L reaches the bucket, all its timers belong to lower levels. */
+/* A timer lies in the lowest level at which its tick and the wheel's differ only in that level's
+ * digit and below; so when the wheel's digit of level L reaches the bucket, all its timers belong
+ * to lower levels. */
 static void
 bucket_insert(struct rmill_wheel *wheel, struct rmill_timer *timer)
 {
@@ -40,9 +41,11 @@ bucket_insert(struct rmill_wheel *wheel, struct rmill_timer *timer)
     uint64_t differs = tick ^ wheel->tick;
 
     level = (63 - (uint32_t)__builtin_clzll(differs)) / RMILL_TIMER_LEVEL_BITS;
-    if (level >= RMILL_TIMER_LEVELS) { /* Beyond this round of the wheel: sorted again where the next begins. */
+    if (level >= RMILL_TIMER_LEVELS) { /* Beyond this round of the wheel: sorted again where the
+                                        * next begins. */
         level = RMILL_TIMER_LEVELS - 1;
-        tick = ((wheel->tick >> LEVEL_SHIFT(RMILL_TIMER_LEVELS)) + 1) << LEVEL_SHIFT(RMILL_TIMER_LEVELS);
+        tick = ((wheel->tick >> LEVEL_SHIFT(RMILL_TIMER_LEVELS)) + 1)
+               << LEVEL_SHIFT(RMILL_TIMER_LEVELS);
     }
     uint32_t index = (uint32_t)(tick >> LEVEL_SHIFT(level)) & INDEX_MASK;
     struct rmill_timer **head = &wheel->buckets[level * RMILL_TIMER_BUCKETS + index];
@@ -85,7 +88,8 @@ rmill_timer_cancel(struct rmill_wheel *wheel, struct rmill_timer *timer)
     return true;
 }
 
-/* Next tick at which a bucket of `level` comes up, strictly after the wheel's; UINT64_MAX when the level is empty. */
+/* Next tick at which a bucket of `level` comes up, strictly after the wheel's; UINT64_MAX when the
+ * level is empty. */
 static uint64_t
 level_next_tick(const struct rmill_wheel *wheel, uint32_t level)
 {
@@ -96,7 +100,8 @@ level_next_tick(const struct rmill_wheel *wheel, uint32_t level)
     }
     uint64_t position = wheel->tick >> LEVEL_SHIFT(level);
     uint32_t current = (uint32_t)position & INDEX_MASK;
-    /* Rotate so that the bucket after the current one is bit 0; the current one itself is a whole round away. */
+    /* Rotate so that the bucket after the current one is bit 0; the current one itself is a whole
+     * round away. */
     uint32_t turn = (current + 1) & INDEX_MASK;
     uint64_t rotated = turn == 0 ? bits : (bits >> turn) | (bits << (RMILL_TIMER_BUCKETS - turn));
     uint64_t away = (uint64_t)__builtin_ctzll(rotated) + 1;
@@ -136,7 +141,8 @@ bucket_open(struct rmill_wheel *wheel, uint32_t level, uint32_t index)
 
     wheel->buckets[level * RMILL_TIMER_BUCKETS + index] = NULL;
     wheel->occupied[level] &= ~(1ull << index);
-    while (timer != NULL) { /* Sort out first: a firing timer may arm others or cancel its neighbours. */
+    while (timer != NULL) { /* Sort out first: a firing timer may arm others or cancel its
+                             * neighbours. */
         struct rmill_timer *next = timer->next;
 
         if (tick_of(timer) <= wheel->tick) {

@@ -1,12 +1,14 @@
 /* engine/linux/blocking.c — the blocking lane: a few helper threads for calls that may block.
  *
- * A mutex and a condition: a job costs tens of microseconds of waking anyway, so this is no hot path. Helpers start when
- * a job finds none idle and stay until the lane is destroyed. */
+ * A mutex and a condition: a job costs tens of microseconds of waking anyway, so this is no hot
+ * path. Helpers start when a job finds none idle and stay until the lane is destroyed. */
 #include "engine/seam.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 
@@ -17,6 +19,8 @@ struct rmill_blocking {
     uint32_t idle_count, queued_count;
     uint32_t thread_count, threads_max;
     bool ending;
+    cpu_set_t allowed; /* Where helpers may run: a core's thread is pinned, and they inherit
+                        * that. */
     struct rmill_seam_thread *threads[];
 };
 
@@ -32,6 +36,10 @@ rmill_blocking_create(uint32_t threads_max, struct rmill_blocking **out)
     (void)pthread_mutex_init(&lane->mutex, NULL);
     (void)pthread_cond_init(&lane->work, NULL);
     lane->threads_max = threads_max;
+    /* The process's first thread: the cores' own threads are pinned already. */
+    if (sched_getaffinity(getpid(), sizeof(lane->allowed), &lane->allowed) < 0) {
+        CPU_ZERO(&lane->allowed);
+    }
     *out = lane;
     return 0;
 }
@@ -48,6 +56,9 @@ helper_main(void *argument)
 {
     struct rmill_blocking *lane = argument;
 
+    if (CPU_COUNT(&lane->allowed) > 0) {
+        (void)sched_setaffinity(0, sizeof(lane->allowed), &lane->allowed); /* Else: as inherited. */
+    }
     (void)pthread_mutex_lock(&lane->mutex);
     for (;;) {
         while (lane->first == NULL && !lane->ending) {

@@ -1,4 +1,5 @@
-/* engine/linux/files.c — the plain file calls of engine/ringmill.h, part 4, as system calls. EINTR is retried here. */
+/* engine/linux/files.c — the plain file calls of engine/ringmill.h, part 4, as system calls. EINTR
+ * is retried here. */
 #include "engine/ringmill.h"
 
 #include <errno.h>
@@ -9,9 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define RETRY(result, call)                       \
-    do {                                          \
-        (result) = (call);                        \
+#define RETRY(result, call)                                                                        \
+    do {                                                                                           \
+        (result) = (call);                                                                         \
     } while ((result) < 0 && errno == EINTR)
 
 static int
@@ -23,8 +24,8 @@ answer(int64_t result)
 int
 rmill_plain_open(int directory, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
-    struct open_how how = {.flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode,
-                           .resolve = resolve};
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
     int64_t result;
 
     do { /* EAGAIN: a rename raced with RESOLVE_BENEATH; openat2(2) says to try again. */
@@ -79,7 +80,8 @@ rmill_plain_stat(int directory, const char *path, struct stat *out)
 {
     int64_t result;
 
-    RETRY(result, fstatat(directory, path, out, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT));
+    RETRY(result,
+          fstatat(directory, path, out, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT));
     return answer(result);
 }
 

@@ -70,8 +70,10 @@ rmill_seam_cores_choose(const char *spec, struct rmill_seam_core *cores, uint32_
         code = rmill_topology_chosen_cores(topology, spec, choice, error);
     }
     if (code == 0 && choice->count > max) {
-        code = rmill_error_set(error, -EINVAL, "%u cores were asked for; an engine has at most %u: "
-                               "give fewer --cores", choice->count, max);
+        code = rmill_error_set(error, -EINVAL,
+                               "%u cores were asked for; an engine has at most %u: "
+                               "give fewer --cores",
+                               choice->count, max);
     }
     if (code == 0) {
         for (uint32_t i = 0; i < choice->count; i++) {
@@ -92,6 +94,7 @@ rmill_seam_wakes_by_message(void)
 {
     struct rmill_selftest result;
 
-    /* What cannot be tried here fails again, with its own words, when the cores make their rings. */
+    /* What cannot be tried here fails again, with its own words, when the cores make their
+     * rings. */
     return rmill_selftest_run(NULL, &result, NULL) < 0 || result.message_wake;
 }

@@ -31,7 +31,8 @@ thread_main(void *argument)
     (void)rmill_pin_name(thread->name);
     (void)rmill_pin_timer_slack();
     if (thread->pinned) {
-        (void)rmill_pin_thread(thread->cpu); /* A CPU that went away: run where the kernel allows. */
+        (void)rmill_pin_thread(thread->cpu); /* A CPU that went away: run where the kernel
+                                              * allows. */
     }
     thread->entry(thread->argument);
     return NULL;
@@ -88,7 +89,7 @@ rmill_seam_thread_join(struct rmill_seam_thread *thread)
     free(thread);
 }
 
-/* --- events --------------------------------------------------------------------------------------------- */
+/* --- events ---------------------------------------------------------------------------------- */
 
 struct rmill_seam_event {
     pthread_mutex_t mutex;

@@ -1,7 +1,7 @@
 /* The flow: for any shape of work and any options its promises hold.
- * Method: seeded random flows (cores, window, places, byte bound, order, keys, failures, parking at random points); each
- * step checks the invariants it can see, and the end checks the sums. A reference is not needed: the promises are the
- * model. */
+ * Method: seeded random flows (cores, window, places, byte bound, order, keys, failures, parking at
+ * random points); each step checks the invariants it can see, and the end checks the sums. A
+ * reference is not needed: the promises are the model. */
 #include "tests/common.h"
 
 #include <errno.h>
@@ -32,11 +32,12 @@ struct watch { /* what was seen */
     const struct plan *plan;
     uint64_t produced, commit_next, committed, committed_failed;
     _Atomic uint64_t processed, written, released;
-    uint64_t bytes_in_flight, units_in_flight; /* home only: from produce to commit, a lower bound */
-    _Atomic uint32_t on_core[CORES_MAX];       /* processed and not released */
+    uint64_t bytes_in_flight,
+        units_in_flight;                 /* home only: from produce to commit, a lower bound */
+    _Atomic uint32_t on_core[CORES_MAX]; /* processed and not released */
     _Atomic uint32_t key_busy[KEYS_MAX];
-    uint64_t key_last[KEYS_MAX];    /* KEYED: last sequence committed of a key, plus one */
-    uint64_t write_next;            /* write_at_home */
+    uint64_t key_last[KEYS_MAX]; /* KEYED: last sequence committed of a key, plus one */
+    uint64_t write_next;         /* write_at_home */
     _Atomic uint32_t wrong;
     int result;
     struct rmill_flow_statistics statistics;
@@ -59,7 +60,8 @@ static void
 expect(struct watch *watch, bool condition, const char *what)
 {
     if (!condition && atomic_fetch_add(&watch->wrong, 1) < 3) {
-        print_message("seed %llu: broken promise: %s\n", (unsigned long long)watch->plan->seed, what);
+        print_message("seed %llu: broken promise: %s\n", (unsigned long long)watch->plan->seed,
+                      what);
     }
 }
 
@@ -122,10 +124,12 @@ process(struct rmill_unit *unit)
     uint32_t here = atomic_fetch_add(&watch->on_core[unit->core], 1) + 1;
     expect(watch, here <= watch->plan->options.core_units, "a core holds at most core_units");
     if (watch->plan->options.unclaimed || keyed) {
-        expect(watch, rmill_slot_owner(rmill_slot_of(unit->key)) == unit->core, "unclaimed: the owner runs it");
+        expect(watch, rmill_slot_owner(rmill_slot_of(unit->key)) == unit->core,
+               "unclaimed: the owner runs it");
     }
     if (keyed) {
-        expect(watch, atomic_exchange(&watch->key_busy[item->key], 1) == 0, "one unit of a key at a time");
+        expect(watch, atomic_exchange(&watch->key_busy[item->key], 1) == 0,
+               "one unit of a key at a time");
     }
     dawdle(watch, unit->sequence, 6);
     item->sum = unit->sequence * 31 + item->key;
@@ -147,11 +151,13 @@ commit(struct rmill_unit *unit)
         expect(watch, unit->sequence == watch->commit_next, "commit is in strict sequence");
     }
     if (watch->plan->options.order == RMILL_FLOW_KEYED) {
-        expect(watch, unit->sequence + 1 > watch->key_last[item->key], "a key's units commit in order");
+        expect(watch, unit->sequence + 1 > watch->key_last[item->key],
+               "a key's units commit in order");
         watch->key_last[item->key] = unit->sequence + 1;
     }
     expect(watch, item->sum == unit->sequence * 31 + item->key, "commit sees what process wrote");
-    expect(watch, (unit->error == -EBADMSG) == will_fail(watch, unit->sequence), "commit is told of the failure");
+    expect(watch, (unit->error == -EBADMSG) == will_fail(watch, unit->sequence),
+           "commit is told of the failure");
     watch->commit_next++;
     watch->committed++;
     watch->committed_failed += unit->error != 0;
@@ -206,8 +212,10 @@ plan_of(uint64_t seed)
     plan.units = rmill_prng_below(&prng, 400);
     plan.keys = (uint32_t)(1 + rmill_prng_below(&prng, KEYS_MAX));
     plan.fail_percent = rmill_prng_chance(&prng, 1, 3) ? (uint32_t)rmill_prng_below(&prng, 20) : 0;
-    plan.fail_write_percent = rmill_prng_chance(&prng, 1, 4) ? (uint32_t)rmill_prng_below(&prng, 10) : 0;
-    plan.produce_fails_at = rmill_prng_chance(&prng, 1, 8) ? rmill_prng_below(&prng, 300) : UINT64_MAX;
+    plan.fail_write_percent =
+        rmill_prng_chance(&prng, 1, 4) ? (uint32_t)rmill_prng_below(&prng, 10) : 0;
+    plan.produce_fails_at =
+        rmill_prng_chance(&prng, 1, 8) ? rmill_prng_below(&prng, 300) : UINT64_MAX;
     plan.sleepy = rmill_prng_chance(&prng, 1, 4);
     plan.options = (struct rmill_flow_options){
         .name = "random",
@@ -262,7 +270,8 @@ check_sums(struct watch *watch)
     }
 }
 
-/* With stop_on_error and ORDERED, what is committed must not depend on timing, unless writes fail too. */
+/* With stop_on_error and ORDERED, what is committed must not depend on timing, unless writes fail
+ * too. */
 static void
 check_prefix(const struct watch *watch)
 {
@@ -320,14 +329,15 @@ any_flow_keeps_its_promises(void **state)
 
     (void)state;
     for (uint64_t round = 0; round < rounds; round++) {
-        uint64_t seed = getenv("RMILL_FLOW_SEED") != NULL ? strtoull(getenv("RMILL_FLOW_SEED"), NULL, 0)
-                                                          : rmill_prng_next(&prng);
+        uint64_t seed = getenv("RMILL_FLOW_SEED") != NULL
+                            ? strtoull(getenv("RMILL_FLOW_SEED"), NULL, 0)
+                            : rmill_prng_next(&prng);
 
         run_plan(counts[round % RMILL_ARRAY_COUNT(counts)], seed);
     }
 }
 
-/* --- stop, claims, bad options ------------------------------------------------------------------------------ */
+/* --- stop, claims, bad options --------------------------------------------------------------- */
 
 static int
 produce_for_ever(struct rmill_unit *unit)
@@ -347,7 +357,8 @@ process_slowly(struct rmill_unit *unit)
 static int
 endless_main(void *argument)
 {
-    struct rmill_flow_options options = {.name = "endless", .produce = produce_for_ever, .process = process_slowly};
+    struct rmill_flow_options options = {
+        .name = "endless", .produce = produce_for_ever, .process = process_slowly};
 
     return rmill_flow_run(&options, argument);
 }
@@ -381,8 +392,8 @@ produce_one_key(struct rmill_unit *unit)
 static int
 claim_main(void *argument)
 {
-    struct rmill_flow_options options = {.name = "claim", .produce = produce_one_key, .process = process_slowly,
-                                         .core_units = 2};
+    struct rmill_flow_options options = {
+        .name = "claim", .produce = produce_one_key, .process = process_slowly, .core_units = 2};
 
     return rmill_flow_run(&options, argument);
 }

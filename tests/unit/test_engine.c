@@ -1,6 +1,7 @@
-/* The engine on a real machine: life, fibers, tasks, time, messages, the blocking lane, files, and the end of a job.
- * Method: every test creates an engine of one, two or four cores (more than this machine may have), runs a main fiber that
- * does the work and counts, and checks the counts after the engine said it is over. */
+/* The engine on a real machine: life, fibers, tasks, time, messages, the blocking lane, files, and
+ * the end of a job. Method: every test creates an engine of one, two or four cores (more than this
+ * machine may have), runs a main fiber that does the work and counts, and checks the counts after
+ * the engine said it is over. */
 #include "tests/common.h"
 
 #include <errno.h>
@@ -36,11 +37,11 @@ run_on(const char *cores, int (*main_fiber)(void *), void *argument)
 
 static const char *const core_counts[] = {"1", "2", "4"};
 
-#define FOR_CORES(cores) \
-    for (size_t cores##_i = 0; cores##_i < RMILL_ARRAY_COUNT(core_counts); cores##_i++) \
+#define FOR_CORES(cores)                                                                           \
+    for (size_t cores##_i = 0; cores##_i < RMILL_ARRAY_COUNT(core_counts); cores##_i++)            \
         for (const char *cores = core_counts[cores##_i]; cores != NULL; cores = NULL)
 
-/* --- life ------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static int
 return_seven(void *argument)
@@ -78,9 +79,11 @@ bad_options_are_refused_with_advice(void **state)
     struct rmill_error error = {0};
 
     (void)state;
-    assert_int_equal(rmill_engine_create(&(struct rmill_options){.trace_events = 3}, &engine, &error), -EINVAL);
+    assert_int_equal(
+        rmill_engine_create(&(struct rmill_options){.trace_events = 3}, &engine, &error), -EINVAL);
     assert_non_null(strstr(error.advice, "trace_events"));
-    assert_int_equal(rmill_engine_create(&(struct rmill_options){.cores = "0-"}, &engine, &error), -EINVAL);
+    assert_int_equal(rmill_engine_create(&(struct rmill_options){.cores = "0-"}, &engine, &error),
+                     -EINVAL);
     assert_true(strlen(error.advice) > 0);
     assert_null(engine);
 }
@@ -138,7 +141,7 @@ stop_reaches_the_job_and_wait_times_out_before(void **state)
     rmill_engine_destroy(engine);
 }
 
-/* --- fibers, tasks, time ------------------------------------------------------------------------------------ */
+/* --- fibers, tasks, time --------------------------------------------------------------------- */
 
 struct counting {
     uint64_t count;
@@ -192,7 +195,8 @@ park_for_good_until_released(void *argument)
 
     rmill_semaphore_acquire(&counting->semaphore);
     counting->inside++;
-    counting->inside_max = counting->inside > counting->inside_max ? counting->inside : counting->inside_max;
+    counting->inside_max =
+        counting->inside > counting->inside_max ? counting->inside : counting->inside_max;
     rmill_yield();
     counting->inside--;
     rmill_semaphore_release(&counting->semaphore);
@@ -257,7 +261,8 @@ count_steps(void *argument)
 {
     struct steps *steps = argument;
 
-    assert_true(*steps->running == 0 || *steps->running == steps->steps + 1000); /* nobody in between */
+    assert_true(*steps->running == 0 ||
+                *steps->running == steps->steps + 1000); /* nobody in between */
     steps->steps++;
     *steps->running = steps->steps < 5 ? steps->steps + 1000 : 0;
     return steps->steps < 5 ? RMILL_TASK_AGAIN : RMILL_TASK_DONE;
@@ -319,7 +324,7 @@ sleep_is_never_short(void **state)
     assert_int_equal(run_on("2", sleep_main, NULL), 1);
 }
 
-/* --- between cores -------------------------------------------------------------------------------------------- */
+/* --- between cores --------------------------------------------------------------------------- */
 
 static int64_t
 where_am_i(void *argument)
@@ -403,7 +408,8 @@ posts_arrive_once_and_in_order_through_full_channels(void **state)
         assert_int_equal(run_on(cores, post_main, &posts), 0);
         assert_int_equal(posts.wrong, 0);
         for (int core = 0; core < atoi(cores); core++) {
-            assert_int_equal(posts.next[core], 20000); /* the job was not over before the last arrived */
+            assert_int_equal(posts.next[core],
+                             20000); /* the job was not over before the last arrived */
         }
     }
 }
@@ -519,7 +525,7 @@ blocking_calls_run_beside_the_core(void **state)
     assert_int_equal(run.total, 20 * 42);
 }
 
-/* --- files ------------------------------------------------------------------------------------------------------- */
+/* --- files ----------------------------------------------------------------------------------- */
 
 static int
 file_main(void *argument)
@@ -532,13 +538,15 @@ file_main(void *argument)
     memset(text, 'x', sizeof(text));
     assert_true(fd >= 0);
     assert_int_equal(rmill_open(fd, "none", O_RDONLY, 0, 0, &file), -ENOENT);
-    assert_int_equal(rmill_open(fd, "../x", O_RDWR | O_CREAT, 0600, RESOLVE_BENEATH, &file), -EXDEV);
+    assert_int_equal(rmill_open(fd, "../x", O_RDWR | O_CREAT, 0600, RESOLVE_BENEATH, &file),
+                     -EXDEV);
     assert_int_equal(rmill_open(fd, "a", O_RDWR | O_CREAT, 0600, RESOLVE_BENEATH, &file), 0);
     assert_int_equal(rmill_write(file, text, sizeof(text), 5), sizeof(text));
     int shared = rmill_file_share(&file);
 
     assert_true(shared == 0 || shared == -EOPNOTSUPP);
-    assert_int_equal(rmill_read(file, back, sizeof(back), 5), sizeof(text)); /* ends with the file */
+    assert_int_equal(rmill_read(file, back, sizeof(back), 5),
+                     sizeof(text)); /* ends with the file */
     assert_memory_equal(text, back, sizeof(text));
     assert_int_equal(rmill_read(file, back, 1, 1 << 20), 0);
     assert_int_equal(rmill_fallocate(file, 0, 0, 100000), 0);

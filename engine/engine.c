@@ -475,6 +475,12 @@ rmill_engine_end_check(struct rmill_core *core)
     }
 }
 
+uint64_t
+rmill_memory_limit_bytes(void)
+{
+    return rmill_seam_memory_limit_bytes();
+}
+
 /* --- numbers --------------------------------------------------------------------------------- */
 
 uint32_t

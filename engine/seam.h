@@ -45,6 +45,9 @@ struct rmill_seam_core {
 int rmill_seam_cores_choose(const char *spec, struct rmill_seam_core *cores, uint32_t max,
                             bool *oversubscribed, struct rmill_error *error);
 
+/* Memory this process may use in all: the machine's, or the smallest limit of its cgroups. */
+uint64_t rmill_seam_memory_limit_bytes(void);
+
 /* A message from one ring wakes a thread that sleeps in another: seen to work just now. False:
  * wakes go by event descriptor. Set-up only. */
 bool rmill_seam_wakes_by_message(void);

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "numa/cgroup.h"
 #include "numa/topology.h"
 #include "uring/selftest.h"
 
@@ -87,6 +89,20 @@ rmill_seam_cores_choose(const char *spec, struct rmill_seam_core *cores, uint32_
     rmill_topology_destroy(topology);
     free(choice);
     return code;
+}
+
+uint64_t
+rmill_seam_memory_limit_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
+    uint64_t limit = pages > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_MAX;
+    struct rmill_cgroup *cgroup = malloc(sizeof(*cgroup));
+
+    if (cgroup != NULL && rmill_cgroup_read("", cgroup) == 0) {
+        limit = rmill_min_u64(limit, cgroup->memory_limit_bytes);
+    }
+    free(cgroup);
+    return limit;
 }
 
 bool

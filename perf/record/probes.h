@@ -8,12 +8,12 @@
  * Arguments are integers or pointers at hand: no calls and no side effects, for without <sys/sdt.h>
  * they are not evaluated. The probes of the engine, whose names and arguments are kept stable:
  *
- *   core_park     core index, deadline in ns (UINT64_MAX: none)    the core is about to sleep
- *   core_unpark   core index, time slept in ns                     it runs again
- *   op_submit     core index, operation, io_uring opcode           an operation goes to the ring
- *   op_complete   core index, operation, result or -errno          its completion was seen
- *   flow_process  flow, sequence number, core index                a unit is about to be processed
- *   flow_commit   flow, sequence number, core index                a unit is about to be committed
+ *   core_park     core index, ns it may sleep (UINT64_MAX: any)   the core is about to sleep
+ *   core_unpark   core index, ns it slept                          it runs again
+ *   op_submit     core index, enum rmill_opcode, bytes             an operation goes to the ring
+ *   op_complete   core index, enum rmill_opcode, result            its completion was seen
+ *   flow_process  core index, sequence number, ns it took          a unit was processed
+ *   flow_commit   core index of the unit, sequence number          a unit was committed
  */
 #ifndef RMILL_PERF_RECORD_PROBES_H
 #define RMILL_PERF_RECORD_PROBES_H

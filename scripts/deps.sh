@@ -36,7 +36,8 @@ kmod command:modprobe" ;;
     demo)
         echo "zstd command:zstd
 tar command:tar
-diffutils command:diff" ;;
+diffutils command:diff
+time package" ;;
     lint)
         echo "clang-format command:clang-format
 clang-tidy command:clang-tidy

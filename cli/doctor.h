@@ -1,8 +1,9 @@
-/* cli/doctor.h — what this machine gives to ringmill, what it holds back, and the command that changes it.
+/* cli/doctor.h — what this machine gives, what it holds back, and what changes it.
  *
- * The examination fills a report and says nothing; cli/doctor.c prints it. Everything that stands in /proc and /sys
- * is read below a root prefix, so that a test can make up a machine; what can only be tried (the ring itself,
- * direct I/O) is tried on the machine the program runs on, and only without a prefix. */
+ * The examination fills a report and says nothing; cli/doctor.c prints it. Everything that
+ * stands in /proc and /sys is read below a root prefix, so that a test can make up a machine;
+ * what can only be tried (the ring itself, direct I/O) is tried on the machine the program runs
+ * on, and only without a prefix. */
 #ifndef RMILL_CLI_DOCTOR_H
 #define RMILL_CLI_DOCTOR_H
 
@@ -35,21 +36,23 @@ struct rmill_doctor_report {
     bool usable; /* A ring could be made (or, with a prefix, nothing there forbids one). */
 };
 
-/* Add a line. `cost` and `command` may be NULL. Returns it, so that a caller can add words; the report has room
- * for all lines there are (asserted). */
+/* Add a line. `cost` and `command` may be NULL. Returns it, so that a caller can add words; the
+ * report has room for all lines there are (asserted). */
 struct rmill_doctor_line *rmill_doctor_add(struct rmill_doctor_report *report, const char *name,
                                            enum rmill_doctor_level level, const char *format, ...)
     RMILL_PRINTF(4, 5);
 void rmill_doctor_advise(struct rmill_doctor_line *line, const char *cost, const char *format, ...)
     RMILL_PRINTF(3, 4);
 
-/* The kernel and its io_uring: with no root prefix a ring is made and tried. Sets report->usable. */
+/* The kernel and its io_uring: with no root prefix a ring is made and tried. Sets
+ * report->usable. */
 void rmill_doctor_examine_ring(struct rmill_doctor_report *report, const char *root);
 
 /* Limits, memory, processors. `root` is "" for this machine. */
 void rmill_doctor_examine_machine(struct rmill_doctor_report *report, const char *root);
 
-/* The filesystem and device below `path`. 0, or -errno of looking at it; nothing is left behind there. */
+/* The filesystem and device below `path`. 0, or -errno of looking at it; nothing is left behind
+ * there. */
 int rmill_doctor_examine_path(struct rmill_doctor_report *report, const char *root,
                               const char *path);
 

@@ -14,7 +14,8 @@
 #define MEMORY_ENOUGH   RMILL_MIB(512)
 #define CAPABILITY_LOCK 14 /* CAP_IPC_LOCK: the limit does not count for its owner. */
 
-/* The soft value in the line of /proc/self/limits that begins with `name`; UINT64_MAX = unlimited. */
+/* The soft value in the line of /proc/self/limits that begins with `name`; UINT64_MAX =
+ * unlimited. */
 static bool
 limit_of(const char *root, const char *name, uint64_t *value)
 {

@@ -57,7 +57,8 @@ mount_find(const char *root, struct place *place)
     free(text);
 }
 
-/* The name of the whole disk, from root/sys/dev/block/MAJOR:MINOR/uevent. A partition lies in its disk's folder. */
+/* The name of the whole disk, from root/sys/dev/block/MAJOR:MINOR/uevent. A partition lies in
+ * its disk's folder. */
 static void
 device_find(const char *root, struct place *place)
 {
@@ -128,9 +129,9 @@ examine_space(struct rmill_doctor_report *report, const struct place *place)
         place->path);
 }
 
-/* The smallest alignment of address and offset that a direct read takes, by trying; 0 when none does. `fd` is open
- * with O_DIRECT; where it may be written it is given a block first, as some filesystems check nothing beyond the
- * end. */
+/* The smallest alignment of address and offset that a direct read takes, by trying; 0 when none
+ * does. `fd` is open with O_DIRECT; where it may be written it is given a block first, as some
+ * filesystems check nothing beyond the end. */
 static unsigned
 alignment_try(int fd)
 {
@@ -148,7 +149,8 @@ alignment_try(int fd)
     return found;
 }
 
-/* A descriptor for direct reads at the path: the file itself, or a nameless one in the directory. */
+/* A descriptor for direct reads at the path: the file itself, or a nameless one in the
+ * directory. */
 static int
 open_direct(const char *path, mode_t mode)
 {

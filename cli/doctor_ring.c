@@ -131,7 +131,8 @@ examine_features(struct rmill_doctor_report *report, const struct rmill_selftest
     }
 }
 
-/* Fixed buffers are limited by memory and memlock, so they are tried with as much as a small arena has. */
+/* Fixed buffers are limited by memory and memlock, so they are tried with as much as a small
+ * arena has. */
 static void
 examine_buffers(struct rmill_doctor_report *report)
 {

@@ -1,8 +1,10 @@
-/* uring/abi.h — io_uring constants that liburing 2.3 lacks, each with the kernel that brought it.
+/* uring/abi.h — io_uring constants that liburing 2.3 lacks, each with the kernel that brought
+ * it.
  *
- * liburing 2.3 (Debian 12) stops at kernel 6.1; the kernel underneath may be newer. Only constants live here;
- * everything else of liburing's headers is used as it is. A newer liburing has some of them as enumerators:
- * the macros below then have the same values. Source: include/uapi/linux/io_uring.h. */
+ * liburing 2.3 (Debian 12) stops at kernel 6.1; the kernel underneath may be newer. Only
+ * constants live here; everything else of liburing's headers is used as it is. A newer liburing
+ * has some of them as enumerators: the macros below then have the same values. Source:
+ * include/uapi/linux/io_uring.h. */
 #ifndef RMILL_URING_ABI_H
 #define RMILL_URING_ABI_H
 
@@ -24,7 +26,7 @@
 
 /* Bits of io_uring_params.features. */
 #ifndef IORING_FEAT_REG_REG_RING
-#define IORING_FEAT_REG_REG_RING (1U << 13) /* 6.3: register calls take the registered ring descriptor. */
+#define IORING_FEAT_REG_REG_RING (1U << 13) /* 6.3: register by registered ring. */
 #endif
 #ifndef IORING_FEAT_RECVSEND_BUNDLE
 #define IORING_FEAT_RECVSEND_BUNDLE (1U << 14) /* 6.10 */

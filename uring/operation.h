@@ -1,11 +1,13 @@
-/* uring/operation.h — one request to the kernel, as plain data, and the callback that gets its answer.
+/* uring/operation.h — one request to the kernel, as plain data, and who gets its answer.
  *
- * An operation is intrusive: it lives in its caller's memory (a fiber's stack, a driver's struct) and nothing is
- * allocated for it. From rmill_ring_submit until its callback runs it belongs to the ring, and so does every
- * byte it points at; the callback runs exactly once, on the ring's thread, after the kernel's last word on it.
+ * An operation is intrusive: it lives in its caller's memory (a fiber's stack, a driver's
+ * struct) and nothing is allocated for it. From rmill_ring_submit until its callback runs it
+ * belongs to the ring, and so does every byte it points at; the callback runs exactly once, on
+ * the ring's thread, after the kernel's last word on it.
  *
- * The struct says what to do, not how: uring/ring.c turns it into a submission entry, engine/sim/ring.c
- * carries it out on a modelled disk. It refuses to know fibers, cores or retries. */
+ * The struct says what to do, not how: uring/ring.c turns it into a submission entry,
+ * engine/sim/ring.c carries it out on a modelled disk. It refuses to know fibers, cores or
+ * retries. */
 #ifndef RMILL_URING_OPERATION_H
 #define RMILL_URING_OPERATION_H
 
@@ -32,9 +34,10 @@
  *   SYMLINK     address (target) fd2 address2 (new name)
  *   POLL        fd flags (POLLIN ...)               result = events
  *   TIMEOUT     offset (ns from now)                result = -ETIME when it ran out
- *   CANCEL      address (the struct rmill_operation * to cancel, still readable when this is submitted)
- *               result = 0, -ENOENT (no longer there) or -EALREADY (it runs and will end by itself); the
- *               target's own callback runs in any case, with -ECANCELED or with what it did
+ *   CANCEL      address (the struct rmill_operation * to cancel, still readable at this submit)
+ *               result = 0, -ENOENT (no longer there) or -EALREADY (it runs and will end by
+ *               itself); the target's own callback runs in any case, with -ECANCELED or with what
+ *               it did
  *
  * An opcode the kernel does not know answers -EOPNOTSUPP. */
 enum rmill_opcode {

@@ -18,14 +18,15 @@
 #define IN_FLIGHT_FACTOR  4u
 #define FILES_DEFAULT     64u
 #define WORKERS_DEFAULT   32u
-#define CQ_FACTOR         8u /* The completion queue is at least this many times the submission queue. */
+#define CQ_FACTOR         8u /* The completion queue is at least this many times the other. */
 #define WAKE_SHARE        8u /* One of so many of its entries is left to wakes. */
 #define REGION_BYTES_MAX  RMILL_GIB(1)
 #define REGIONS_MAX       16384u
 #define SHORTAGE_PAUSE_NS RMILL_NS_PER_MS
 
-/* user_data: 8 bits of kind, then either generation (32) and index (24) of an operation, or a pointer. The
- * generation makes an answer or a cancel that comes too late miss instead of hitting the index's next user. */
+/* user_data: 8 bits of kind, then either generation (32) and index (24) of an operation, or a
+ * pointer. The generation makes an answer or a cancel that comes too late miss instead of
+ * hitting the index's next user. */
 #define KIND_SHIFT     56
 #define KIND_OPERATION 0ull
 #define KIND_WAKE      1ull /* Arrives in the target. */
@@ -51,7 +52,8 @@ struct list {
     struct rmill_operation *first, *last;
 };
 
-/* Everything is the owner thread's, but `doorbell_fd` and `uring.ring_fd`: set-up, then read by any. */
+/* Everything is the owner thread's, but `doorbell_fd` and `uring.ring_fd`: set-up, then read by
+ * any. */
 struct rmill_ring {
     struct io_uring uring;
     struct rmill_setup setup;
@@ -135,7 +137,13 @@ queue_flags(const struct rmill_ring *ring)
     return IO_URING_READ_ONCE(*ring->uring.sq.kflags);
 }
 
-/* --- to the kernel ------------------------------------------------------------------------------------ */
+/* --- to the kernel --------------------------------------------------------------------------- */
+
+static bool
+is_polled(const struct rmill_ring *ring)
+{
+    return (ring->setup.flags & IORING_SETUP_SQPOLL) != 0;
+}
 
 /* One io_uring_enter. `wait_ns` 0 = do not sleep. Answers the entries consumed, or -errno. */
 static int
@@ -147,7 +155,8 @@ call_kernel(struct rmill_ring *ring, uint32_t submit, uint64_t wait_ns)
     struct __kernel_timespec time;
     struct io_uring_getevents_arg argument = {.sigmask_sz = _NSIG / 8};
 
-    /* A DEFER ring posts completions only to a caller that asks for them; an overflow is flushed likewise. */
+    /* A DEFER ring posts completions only to a caller that asks for them; an overflow is flushed
+     * likewise. */
     if (wait_ns != 0 || (ring->setup.flags & IORING_SETUP_DEFER_TASKRUN) ||
         (queue & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN))) {
         flags |= IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
@@ -162,6 +171,9 @@ call_kernel(struct rmill_ring *ring, uint32_t submit, uint64_t wait_ns)
     }
     if (queue & IORING_SQ_NEED_WAKEUP) {
         flags |= IORING_ENTER_SQ_WAKEUP;
+    }
+    if (is_polled(ring) && io_uring_sq_space_left(uring) == 0) {
+        flags |= IORING_ENTER_SQ_WAIT; /* Until the poller has taken some; it may need this CPU. */
     }
     if (queue & IORING_SQ_CQ_OVERFLOW) {
         ring->statistics.overflows++;
@@ -190,11 +202,12 @@ flush(struct rmill_ring *ring, uint64_t wait_ns)
     uint32_t submit = unsent(ring);
 
     io_uring_smp_store_release(ring->uring.sq.ktail, ring->uring.sq.sqe_tail);
-    if (ring->setup.flags & IORING_SETUP_SQPOLL) {
-        /* Tail first, then its "I sleep" flag; the poller does the reverse. Only a full fence orders a store
-         * before a load, and either side alone may find the other's news. */
+    if (is_polled(ring)) {
+        /* Tail first, then its "I sleep" flag; the poller does the reverse. Only a full fence
+         * orders a store before a load, and either side alone may find the other's news. */
         atomic_thread_fence(memory_order_seq_cst);
-        if (wait_ns == 0 && !(queue_flags(ring) & (reasons | IORING_SQ_NEED_WAKEUP))) {
+        if (wait_ns == 0 && !(queue_flags(ring) & (reasons | IORING_SQ_NEED_WAKEUP)) &&
+            io_uring_sq_space_left(&ring->uring) > 0) {
             return (int)submit;
         }
     } else if (wait_ns == 0 && submit == 0 && !(queue_flags(ring) & reasons)) {
@@ -203,7 +216,8 @@ flush(struct rmill_ring *ring, uint64_t wait_ns)
     return call_kernel(ring, submit, wait_ns);
 }
 
-/* A free entry, flushing once when there is none. NULL only when the kernel takes nothing just now. */
+/* A free entry, flushing once when there is none. NULL only when the kernel takes nothing just
+ * now. */
 static struct io_uring_sqe *
 entry_take(struct rmill_ring *ring)
 {
@@ -216,7 +230,7 @@ entry_take(struct rmill_ring *ring)
     return sqe;
 }
 
-/* --- operations --------------------------------------------------------------------------------------- */
+/* --- operations ------------------------------------------------------------------------------ */
 
 /* True when one more of this kind may be with the kernel (I2) and there is an entry for it. */
 static bool
@@ -266,8 +280,9 @@ answer_later(struct rmill_ring *ring, struct rmill_operation *operation, int32_t
     list_append(&ring->done, operation);
 }
 
-/* Find out what to cancel now: by the time the entry is filled the target's memory may be gone. True when it
- * is with the kernel, and then the cancel carries its slot; else both are answered here. */
+/* Find out what to cancel now: by the time the entry is filled the target's memory may be gone.
+ * True when it is with the kernel, and then the cancel carries its slot; else both are answered
+ * here. */
 static bool
 resolve_cancel(struct rmill_ring *ring, struct rmill_operation *operation)
 {
@@ -336,7 +351,7 @@ waits_for_entry(const struct rmill_ring *ring)
            (ring->pending.first != NULL && ring->in_kernel < ring->in_flight_max);
 }
 
-/* --- from the kernel ---------------------------------------------------------------------------------- */
+/* --- from the kernel ------------------------------------------------------------------------- */
 
 static void
 complete(struct rmill_ring *ring, struct rmill_operation *operation, int32_t result)
@@ -375,7 +390,8 @@ complete_slot(struct rmill_ring *ring, uint64_t user_data, int32_t result)
     complete(ring, operation, result);
 }
 
-/* Write to the target's event descriptor. Blocks never: the counter would have to reach 2^64 - 1. */
+/* Write to the target's event descriptor. Blocks never: the counter would have to reach 2^64 -
+ * 1. */
 static void
 ring_doorbell(const struct rmill_ring *target)
 {
@@ -426,7 +442,8 @@ reap(struct rmill_ring *ring)
         uint64_t user_data = cqe->user_data;
         int32_t result = cqe->res;
 
-        /* The entry is given back before its callback may submit more: room in the queue is what I2 counts. */
+        /* The entry is given back before its callback may submit more: room in the queue is what
+         * I2 counts. */
         head++;
         io_uring_smp_store_release(cq->khead, head);
         ran += answer(ring, user_data, result);
@@ -438,8 +455,9 @@ reap(struct rmill_ring *ring)
     return ran;
 }
 
-/* Keep a read of the event descriptor with the kernel, so that its answer ends a sleep. A read, not a
- * multishot poll: a write that comes before it is armed is found when it is, none is missed. */
+/* Keep a read of the event descriptor with the kernel, so that its answer ends a sleep. A read,
+ * not a multishot poll: a write that comes before it is armed is found when it is, none is
+ * missed. */
 static void
 doorbell_arm(struct rmill_ring *ring)
 {
@@ -482,10 +500,12 @@ exchange(struct rmill_ring *ring, uint64_t wait_ns)
                      nothing_to_reap(ring);
 
         sent = flush(ring, sleep ? wait_ns : 0);
-        /* The kernel stops at a faulty entry and does not sleep then; the rest follows at once. */
-    } while (sent > 0 && unsent(ring) > 0 && nothing_to_reap(ring));
+        /* The kernel stops at a faulty entry and does not sleep then; the rest follows at once. The
+         * poller of SQPOLL takes them when it comes to it. */
+    } while (sent > 0 && unsent(ring) > 0 && nothing_to_reap(ring) && !is_polled(ring));
     if (sent == -EAGAIN || sent == -EBUSY) {
-        /* No memory for requests, or completions to be fetched first. What is queued stays queued. */
+        /* No memory for requests, or completions to be fetched first. What is queued stays
+         * queued. */
         (void)call_kernel(ring, 0, wait_ns == 0 ? 0 : rmill_min_u64(wait_ns, SHORTAGE_PAUSE_NS));
     } else if (sent < 0 && sent != -EINTR && sent != -ETIME) {
         RMILL_PANIC("io_uring_enter failed in a way that only a mistake of ours explains");
@@ -514,8 +534,8 @@ rmill_ring_ready(const struct rmill_ring *ring)
     const unsigned reasons = IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN;
 
     return !nothing_to_reap(ring) || ring->uring.sq.sqe_tail != *ring->uring.sq.ktail ||
-           (!(ring->setup.flags & IORING_SETUP_SQPOLL) && unsent(ring) > 0) ||
-           waits_for_entry(ring) || (queue_flags(ring) & reasons) != 0;
+           (!is_polled(ring) && unsent(ring) > 0) || waits_for_entry(ring) ||
+           (queue_flags(ring) & reasons) != 0;
 }
 
 uint32_t
@@ -524,7 +544,7 @@ rmill_ring_in_flight(const struct rmill_ring *ring)
     return ring->outstanding;
 }
 
-/* --- wakes -------------------------------------------------------------------------------------------- */
+/* --- wakes ----------------------------------------------------------------------------------- */
 
 void
 rmill_ring_wake(struct rmill_ring *from, struct rmill_ring *target)
@@ -542,7 +562,8 @@ rmill_ring_wake(struct rmill_ring *from, struct rmill_ring *target)
         return;
     }
     io_uring_prep_msg_ring(sqe, target->uring.ring_fd, 0, KIND_WAKE << KIND_SHIFT, 0);
-    /* Silence on success is asked of the sender's entry. MSG_RING's own skip flag means the target's. */
+    /* Silence on success is asked of the sender's entry. MSG_RING's own skip flag means the
+     * target's. */
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     sqe->user_data = KIND_MESSAGE << KIND_SHIFT | (uintptr_t)target;
 }
@@ -553,7 +574,7 @@ rmill_ring_wake_foreign(struct rmill_ring *target)
     ring_doorbell(target);
 }
 
-/* --- registered things -------------------------------------------------------------------------------- */
+/* --- registered things ----------------------------------------------------------------------- */
 
 int
 rmill_ring_file_register(struct rmill_ring *ring, uint32_t index, int fd)
@@ -613,7 +634,7 @@ rmill_ring_statistics(const struct rmill_ring *ring)
     return &ring->statistics;
 }
 
-/* --- life --------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static int
 options_check(const struct rmill_ring_options *options, struct rmill_error *error)
@@ -747,12 +768,13 @@ rmill_ring_destroy(struct rmill_ring *ring)
         return;
     }
     RMILL_ASSERT(ring->outstanding == 0 && !ring->entered);
-    /* The kernel still holds a read into this struct. Let it end here: closing the ring ends it too, but later. */
+    /* The kernel still holds a read into this struct. Let it end here: closing the ring ends it
+     * too, but later. */
     if (ring->doorbell_armed) {
         ring_doorbell(ring);
     }
     while (ring->doorbell_armed || unsent(ring) > 0) {
-        (void)flush(ring, ring->doorbell_armed ? SHORTAGE_PAUSE_NS : 0);
+        (void)flush(ring, ring->doorbell_armed || is_polled(ring) ? SHORTAGE_PAUSE_NS : 0);
         (void)reap(ring);
     }
     if (ring->features.ring_fd_registered) {

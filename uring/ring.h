@@ -1,15 +1,16 @@
 /* uring/ring.h — one submission and completion ring, used by the one thread that created it.
  *
- * This header is part of the seam: uring/ring.c implements it on io_uring, engine/sim/ring.c on a modelled
- * disk with virtual time; which one a program gets is decided when it is linked.
+ * This header is part of the seam: uring/ring.c implements it on io_uring, engine/sim/ring.c on
+ * a modelled disk with virtual time; which one a program gets is decided when it is linked.
  *
  *     submit(op) ──▶ [queued here] ──enter()──▶ kernel ──enter()──▶ op->complete(op)
  *
  * Invariants
- *   I1  submit never refuses and never drops: what does not fit waits in a list in submission order.
- *   I2  at most `in_flight_max` operations are with the kernel, and besides them at most `entries` cancels, so that
- *       a cancel never waits for what it is to end. The completion queue has room for all of them and for an
- *       eighth of its size in wakes, so it cannot overflow; an overflow loses nothing, but is counted as a bug.
+ *   I1  submit never refuses and never drops: what does not fit waits in a list, in order.
+ *   I2  at most `in_flight_max` operations are with the kernel, and besides them at most `entries`
+ *       cancels, so that a cancel never waits for what it is to end. The completion queue has room
+ *       for all of them and for an eighth of its size in wakes, so it cannot overflow; an overflow
+ *       loses nothing, but is counted as a bug.
  *   I3  every operation handed in is completed exactly once, also after a cancel.
  *   I4  an answer carries index and generation; one that fits no operation in flight is a panic.
  * It knows no fiber, no core, no retry: a short read or -EINTR is handed on as it came.
@@ -34,10 +35,10 @@ struct rmill_ring_options {
     uint32_t files_max;      /* Sparse registered file table; 64. */
     uint32_t workers_max;    /* Bound of the kernel's helper threads (io-wq) per kind; 32. */
     bool submission_polling; /* SQPOLL. Costs a core; off. */
-    bool plain;              /* Do not climb the set-up ladder: no optional flag at all. For tests and doctor. */
+    bool plain;              /* No optional flag at all. For tests and doctor. */
     bool event_wakes;        /* Wake through the event descriptor even where MSG_RING works. */
-    uint32_t setup_refused;  /* IORING_SETUP_* flags not to ask for, so that a test gets an older kernel's ring. */
-    const uint32_t *worker_cpus; /* CPUs of the helper threads; NULL = those of the creating thread. Borrowed. */
+    uint32_t setup_refused;  /* IORING_SETUP_* not to ask for: an older kernel's ring. */
+    const uint32_t *worker_cpus; /* Of the helper threads; NULL = as the creator's. Borrowed. */
     uint32_t worker_cpu_count;
 };
 
@@ -52,7 +53,7 @@ struct rmill_ring_features {
     bool ring_fd_registered;   /* 5.18: saves the file look-up of every enter. */
     bool files_registered;     /* 5.19: sparse table. */
     bool buffers_registered;   /* the arena's regions are fixed buffers. */
-    bool message_ring;         /* 5.18, and one sent to this ring itself arrived; see uring/selftest.h. */
+    bool message_ring;         /* 5.18, and one sent to itself arrived; see selftest.h. */
     bool workers_bounded;      /* 5.15: IORING_REGISTER_IOWQ_MAX_WORKERS. */
     bool workers_pinned;       /* 5.14: IORING_REGISTER_IOWQ_AFF. */
     bool no_iowait;            /* 6.15: an idle wait is not counted as iowait. */
@@ -69,9 +70,10 @@ struct rmill_ring_statistics {
     uint64_t wakes_sent;
 };
 
-/* Create a ring for the calling thread, which alone may use it from then on (but for the calls that say
- * "any"). On failure *ring is untouched and `error` names the call and the knob:
- * -EPERM / -ENOSYS: io_uring is forbidden or missing (kernel.io_uring_disabled, seccomp): exit 77 material.
+/* Create a ring for the calling thread, which alone may use it from then on (but for the calls
+ * that say "any"). On failure *ring is untouched and `error` names the call and the knob:
+ * -EPERM / -ENOSYS: io_uring is forbidden or missing (kernel.io_uring_disabled, seccomp): exit
+ * 77 material.
  * -ENOMEM: the memlock limit or memory is too small even for the smallest ring.
  * -EMFILE / -ENFILE: no descriptors. -EINVAL: options. */
 int rmill_ring_create(const struct rmill_ring_options *options, struct rmill_ring **ring,
@@ -80,15 +82,16 @@ int rmill_ring_create(const struct rmill_ring_options *options, struct rmill_rin
 /* Nothing may be in flight (asserted). NULL is allowed. Thread: the creator. */
 void rmill_ring_destroy(struct rmill_ring *ring);
 
-/* Hand in an operation. It and its memory are the ring's until its callback has run. Thread: the creator. */
+/* Hand in an operation. It and its memory are the ring's until its callback has run. Thread: the
+ * creator. */
 void rmill_ring_submit(struct rmill_ring *ring, struct rmill_operation *operation);
 
 /* Submit what is queued, reap what is done, run the callbacks; callbacks may submit more.
- * `wait_ns`: 0 = never sleep (no system call at all when nothing is queued and the kernel has nothing for us);
- * UINT64_MAX = sleep until something completes or a wake arrives; else at most that long.
- * Returns how many callbacks ran (0 after a wake, a time-out or a signal; also, at most once a millisecond,
- * when the kernel is short of memory). EINTR, EAGAIN and EBUSY of the system call are dealt with inside.
- * Not from within a callback (asserted). Thread: the creator. */
+ * `wait_ns`: 0 = never sleep (no system call at all when nothing is queued and the kernel has
+ * nothing for us); UINT64_MAX = sleep until something completes or a wake arrives; else at most
+ * that long. Returns how many callbacks ran (0 after a wake, a time-out or a signal; also, at
+ * most once a millisecond, when the kernel is short of memory). EINTR, EAGAIN and EBUSY of the
+ * system call are dealt with inside. Not from within a callback (asserted). Thread: the creator. */
 uint32_t rmill_ring_enter(struct rmill_ring *ring, uint64_t wait_ns);
 
 /* True when enter(0) would find something to do. Cost: two or three loads. Thread: the creator. */
@@ -97,26 +100,28 @@ bool rmill_ring_ready(const struct rmill_ring *ring);
 /* How many operations are submitted or queued and not yet completed. Thread: the creator. */
 uint32_t rmill_ring_in_flight(const struct rmill_ring *ring);
 
-/* Make the thread that sleeps in rmill_ring_enter(target) return, or its next sleeping enter return at once.
- * `from` is the caller's own ring: one MSG_RING, or a write to the target's event descriptor where
- * MSG_RING does not work. The message leaves at the caller's next enter; `target` must live until then.
- * A wake that arrives while the target is awake is kept for its next sleeping enter, which may thus return
- * once too often, never too seldom. Thread: the creator of `from`. */
+/* Make the thread that sleeps in rmill_ring_enter(target) return, or its next sleeping enter
+ * return at once. `from` is the caller's own ring: one MSG_RING, or a write to the target's
+ * event descriptor where MSG_RING does not work. The message leaves at the caller's next enter;
+ * `target` must live until then. A wake that arrives while the target is awake is kept for its
+ * next sleeping enter, which may thus return once too often, never too seldom. Thread: the
+ * creator of `from`. */
 void rmill_ring_wake(struct rmill_ring *from, struct rmill_ring *target);
 
-/* The same for a thread that has no ring: one write to the target's event descriptor. Thread: any. */
+/* The same for a thread that has no ring: one write to the target's event descriptor. Thread:
+ * any. */
 void rmill_ring_wake_foreign(struct rmill_ring *target);
 
-/* Put `fd` into slot `index` of the registered files (fd = -1 empties it). The table holds its own reference.
- * 0, -EINVAL (no such slot), -EOPNOTSUPP (no table). Thread: the creator. */
+/* Put `fd` into slot `index` of the registered files (fd = -1 empties it). The table holds its
+ * own reference. 0, -EINVAL (no such slot), -EOPNOTSUPP (no table). Thread: the creator. */
 int rmill_ring_file_register(struct rmill_ring *ring, uint32_t index, int fd);
 
-/* Register memory as fixed buffers 0..count-1, each at most 1 GiB; pins every page of it. Replaces what was
- * registered before; nothing that uses it may be in flight. 0; -ENOMEM names the memlock limit in `error`;
- * -EINVAL (count, size); -EFAULT (not all mapped readable and writable). After an error the ring goes on with
- * none registered. Thread: the creator. */
-int rmill_ring_buffers_register(struct rmill_ring *ring, const struct iovec *regions, uint32_t count,
-                                struct rmill_error *error);
+/* Register memory as fixed buffers 0..count-1, each at most 1 GiB; pins every page of it.
+ * Replaces what was registered before; nothing that uses it may be in flight. 0; -ENOMEM names
+ * the memlock limit in `error`; -EINVAL (count, size); -EFAULT (not all mapped readable and
+ * writable). After an error the ring goes on with none registered. Thread: the creator. */
+int rmill_ring_buffers_register(struct rmill_ring *ring, const struct iovec *regions,
+                                uint32_t count, struct rmill_error *error);
 
 const struct rmill_ring_features *rmill_ring_features(const struct rmill_ring *ring);
 const struct rmill_ring_statistics *rmill_ring_statistics(const struct rmill_ring *ring);

@@ -10,8 +10,8 @@
 
 #include "base/assert.h"
 
-/* What every kernel we run on reports: no completion is dropped, arguments are stable once submitted, waits
- * take a time-out (5.11), a success can be silent (5.17). */
+/* What every kernel we run on reports: no completion is dropped, arguments are stable once
+ * submitted, waits take a time-out (5.11), a success can be silent (5.17). */
 #define FEATURES_REQUIRED                                                                          \
     (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP)
 
@@ -22,12 +22,12 @@ attempt(const struct rmill_setup *setup, uint32_t flags, struct io_uring_params 
     memset(params, 0, sizeof(*params));
     params->flags = flags | setup->required | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
     params->cq_entries = setup->cq_entries;
-    params->sq_thread_idle = 2; /* ms; only SQPOLL reads it. */
+    params->sq_thread_idle = 2;                       /* ms; only SQPOLL reads it. */
     return io_uring_setup(setup->sq_entries, params); /* liburing answers -errno. */
 }
 
-/* Take the flags off one rung at a time until the kernel agrees. An old kernel says EINVAL to what it does
- * not know; the same to combinations it does not want. */
+/* Take the flags off one rung at a time until the kernel agrees. An old kernel says EINVAL to
+ * what it does not know; the same to combinations it does not want. */
 static int
 climb_down(const struct rmill_setup *setup, struct io_uring_params *params)
 {
@@ -47,7 +47,8 @@ climb_down(const struct rmill_setup *setup, struct io_uring_params *params)
     for (size_t i = 0; i < RMILL_ARRAY_COUNT(rungs); i++) {
         uint32_t flags = setup->wanted & rungs[i];
 
-        /* DEFER wants SINGLE_ISSUER, and we want no DEFER that does not tell when it has something. */
+        /* DEFER wants SINGLE_ISSUER, and we want no DEFER that does not tell when it has
+         * something. */
         if (!(flags & IORING_SETUP_SINGLE_ISSUER) || !(flags & IORING_SETUP_TASKRUN_FLAG)) {
             flags &= ~defer;
         }
@@ -103,7 +104,8 @@ fill_queues(struct io_uring *ring, const struct io_uring_params *params, struct 
     cq->ring_entries = *cq->kring_entries;
 }
 
-/* Map the rings (one mapping for both: FEAT_SINGLE_MMAP is older than anything we need) and the entries. */
+/* Map the rings (one mapping for both: FEAT_SINGLE_MMAP is older than anything we need) and the
+ * entries. */
 static int
 map(struct io_uring *ring, const struct io_uring_params *params, struct rmill_setup *setup)
 {
@@ -206,7 +208,8 @@ rmill_setup_workers_bound(struct io_uring *ring, uint32_t workers_max)
     return io_uring_register_iowq_max_workers(ring, limits) == 0;
 }
 
-/* More CPUs than any kernel of today is built for; sched_getaffinity refuses a set smaller than its own. */
+/* More CPUs than any kernel of today is built for; sched_getaffinity refuses a set smaller than
+ * its own. */
 #define CPUS_MAX 8192
 
 bool

@@ -16,7 +16,7 @@
 #define CREATES (OP(OPEN) | OP(RENAME) | OP(MKDIR) | OP(LINK) | OP(SYMLINK))
 #define SIZES   (OP(FALLOCATE) | OP(FTRUNCATE))
 #define STORES  (WRITES | SIZES | OP(FSYNC) | OP(CLOSE))
-#define OWN     (OP(NOP) | OP(POLL) | OP(TIMEOUT) | OP(CANCEL)) /* Nothing of the world is involved. */
+#define OWN     (OP(NOP) | OP(POLL) | OP(TIMEOUT) | OP(CANCEL)) /* Not of the world. */
 #define HOLDS   (ALL & ~(OP(NOP) | OP(TIMEOUT) | OP(CANCEL))) /* Takes a descriptor. */
 _Static_assert(RMILL_OP_COUNT <= 32, "one bit per opcode");
 
@@ -34,9 +34,10 @@ static const struct rule rules[] = {
      RMILL_VERDICT_RETRY}, /* Of a regular file: the kernel could not wait there. */
     {EAGAIN, OP(OPEN), RMILL_VERDICT_RETRY}, /* RESOLVE_BENEATH raced with a rename. */
 
-    /* The same errnos where trying again is wrong. Linux has closed the descriptor whatever close says: a
-     * second close would hit somebody else's. A change of names that a network or user-space filesystem
-     * interrupted may have happened: repeating it would turn it into a false EEXIST or ENOENT. */
+    /* The same errnos where trying again is wrong. Linux has closed the descriptor whatever
+     * close says: a second close would hit somebody else's. A change of names that a network or
+     * user-space filesystem interrupted may have happened: repeating it would turn it into a
+     * false EEXIST or ENOENT. */
     {EINTR, OP(CLOSE) | CHANGES | OP(NOP) | OP(TIMEOUT) | OP(CANCEL), RMILL_VERDICT_ANSWER},
     {EAGAIN, ALL & ~(READS | WRITES | OP(OPEN)), RMILL_VERDICT_ANSWER},
 
@@ -51,8 +52,8 @@ static const struct rule rules[] = {
     {EFAULT, ALL & ~OP(CLOSE), RMILL_VERDICT_BUG},
     {EINVAL, OWN | OP(CLOSE) | OP(STATX), RMILL_VERDICT_BUG},
 
-    /* EINVAL that the world gives too: O_DIRECT alignment, a filesystem without the mode or flag, a name it
-     * cannot hold, a directory moved into itself. */
+    /* EINVAL that the world gives too: O_DIRECT alignment, a filesystem without the mode or
+     * flag, a name it cannot hold, a directory moved into itself. */
     {EINVAL, ALL & ~(OWN | OP(CLOSE) | OP(STATX)), RMILL_VERDICT_ANSWER},
 
     /* Answers of our own machinery. */

@@ -9,8 +9,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-/* From now on the three io_uring calls answer `code` (EPERM as docker does, ENOSYS as podman may). Cannot be
- * undone; children and new programs inherit it. 0 or -errno. */
+/* From now on the three io_uring calls answer `code` (EPERM as docker does, ENOSYS as podman
+ * may). Cannot be undone; children and new programs inherit it. 0 or -errno. */
 static inline int
 forbid_uring(int code)
 {

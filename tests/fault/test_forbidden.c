@@ -1,6 +1,6 @@
-/* Goal: where io_uring is forbidden or starved, one clear sentence says so and names the knob, and what can go on
- * with less goes on.
- * Method: each situation is made for real in a child process, which writes what it was told into a pipe. */
+/* Goal: where io_uring is forbidden or starved, one clear sentence says so and names the knob,
+ * and what can go on with less goes on. Method: each situation is made for real in a child
+ * process, which writes what it was told into a pipe. */
 #include "tests/common.h"
 
 #include <errno.h>

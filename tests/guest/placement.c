@@ -1,4 +1,5 @@
-/* placement — for each node with memory: an arena bound to it lies there. Exit status 77 with one node only. */
+/* placement — for each node with memory: an arena bound to it lies there. Exit status 77 with
+ * one node only. */
 #include <stdio.h>
 
 #include "numa/arena.h"

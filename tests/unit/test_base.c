@@ -16,8 +16,7 @@
 #include "base/macros.h"
 #include "base/prng.h"
 
-/* --- errors
- * --------------------------------------------------------------------------------------- */
+/* --- errors ---------------------------------------------------------------------------------- */
 
 static void
 setting_an_error_returns_its_code(void **state)
@@ -77,8 +76,7 @@ errno_is_named_with_either_sign(void **state)
     assert_string_equal(rmill_errno_text(100000), "unknown error");
 }
 
-/* --- bytes, macros, clock
- * -------------------------------------------------------------------------- */
+/* --- bytes, macros, clock -------------------------------------------------------------------- */
 
 static void
 integers_are_little_endian_at_any_alignment(void **state)
@@ -146,8 +144,7 @@ clocks_never_go_back(void **state)
     }
 }
 
-/* --- generator
- * ------------------------------------------------------------------------------------- */
+/* --- generator ------------------------------------------------------------------------------- */
 
 static void
 a_seed_gives_the_same_numbers_everywhere(void **state)
@@ -189,8 +186,7 @@ bounded_numbers_stay_below_and_reach_everything(void **state)
     assert_in_range(chances, 1350, 2150);
 }
 
-/* --- log hook
- * -------------------------------------------------------------------------------------- */
+/* --- log hook -------------------------------------------------------------------------------- */
 
 struct heard {
     int calls;
@@ -227,8 +223,7 @@ the_log_hook_gets_level_and_text(void **state)
     assert_int_equal(heard.calls, 2);
 }
 
-/* --- hashes
- * ---------------------------------------------------------------------------------------- */
+/* --- hashes ---------------------------------------------------------------------------------- */
 
 #define PATTERN_BYTES 2000
 

@@ -206,7 +206,7 @@ cgroup_limits_name_their_file(void **state)
     assert_non_null(strstr(line_of("cpus")->found, "2 of 4"));
 }
 
-/* --- a path: the file is real, what the kernel says of its device is made up ------------------------------ */
+/* --- a path: the file is real, what the kernel says of its device is made up ----------------- */
 
 static void
 drive_create(const char *filesystem, const char *options)

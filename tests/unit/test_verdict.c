@@ -1,6 +1,6 @@
-/* Goal: every errno of every operation is decided by name, and the decisions that protect data stay as they are.
- * Method: a table of cases by name; then the whole plane of opcodes and errnos is walked for what must hold
- * everywhere. */
+/* Goal: every errno of every operation is decided by name, and the decisions that protect data
+ * stay as they are. Method: a table of cases by name; then the whole plane of opcodes and errnos
+ * is walked for what must hold everywhere. */
 #include "tests/common.h"
 
 #include <errno.h>
@@ -106,7 +106,8 @@ every_opcode_names_what_any_operation_can_meet(void **state)
     assert_string_equal(rmill_opcode_name((enum rmill_opcode)RMILL_OP_COUNT), "?");
 }
 
-/* A wrong RETRY loops or does something twice; a wrong BUG kills the program for the world's fault. */
+/* A wrong RETRY loops or does something twice; a wrong BUG kills the program for the world's
+ * fault. */
 static void
 only_few_errnos_are_retried_or_panicked_about(void **state)
 {

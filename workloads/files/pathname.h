@@ -13,7 +13,7 @@
 
 /* How members are laid out inside a window. On disk: never renumber. */
 enum rmill_pathname_order {
-    RMILL_PATHNAME_GROUPED = 0, /* Directories by path, the rest by kind of name, hard links last. */
+    RMILL_PATHNAME_GROUPED = 0, /* Directories, then by extension, hard links last. */
     RMILL_PATHNAME_WALK = 1,    /* All by path. */
 };
 

@@ -70,7 +70,7 @@ struct rmill_index_window_start {
     uint64_t first_raw_offset;  /* Of its first byte in the tar. */
 };
 
-/* Encodes one window after another. Memory: the encoded window (32 bytes a frame, some 40 an
+/* Encodes one window after another. Memory: the encoded window (32 bytes a frame, about 30 an
  * entry), one page, one zstd context. Owned by one task or fiber at a time; no I/O, no waiting. */
 struct rmill_index_window_writer;
 

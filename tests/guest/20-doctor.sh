@@ -17,7 +17,7 @@ else
     skip 'doctor on a drive' "no ext4 on the NVMe drive: $(head -n 1 /tmp/output)"
 fi
 if ringmill topo --help > /dev/null 2>&1; then
-    want 'topo shows both nodes' '1' ringmill topo
+    want 'topo shows both nodes' '^node 1 +CPUs 2-3' ringmill topo
     run_test 'topo writes JSON' ringmill topo --json
 else
     skip 'topo' 'this tree has no such command'

@@ -14,7 +14,8 @@
  *   I3  every operation handed in is completed exactly once, also after a cancel.
  *   I4  an answer carries index and generation; one that fits no operation in flight is a panic.
  * It knows no fiber, no core, no retry: a short read or -EINTR is handed on as it came.
- * Cost: submit = one SQE filled (two lines); enter = at most one system call per `entries` operations. */
+ * Cost: submit = one SQE filled (two lines); enter = at most one system call per `entries` of
+ * them. */
 #ifndef RMILL_URING_RING_H
 #define RMILL_URING_RING_H
 

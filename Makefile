@@ -92,7 +92,7 @@ $(LIBRARY_A): $(call object,$(SHARED_SOURCES) $(LINUX_SOURCES))
 	$(Q)$(AR) rcs $@ $^
 
 # The simulator takes the place of engine/linux. Of uring/ only what is plain data (operations, verdicts) is
-# drawn in; in ringmill-sim also what `doctor` asks the kernel.
+# drawn in.
 $(SIM_A): $(call object,$(SHARED_SOURCES) $(SIM_SOURCES) $(URING_SOURCES))
 	@rm -f $@
 	$(call say,AR)
@@ -115,9 +115,9 @@ $(PROGRAM): $(BUILD)/cli/main.o $(PROGRAM_A) $(LIBRARY_A)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
 
-$(BUILD)/ringmill-sim: $(BUILD)/cli/main.o $(PROGRAM_A) $(SIM_A)
+$(BUILD)/ringmill-sim: $(BUILD)/tests/sim/ringmill_sim.o $(BUILD)/tests/sim/scenarios.o $(SIM_A)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARY_LIBS)
 
 $(BUILD)/ringmill.pc: Makefile
 	@mkdir -p $(@D)
@@ -146,7 +146,7 @@ $(TEST_TOOLS): $(BUILD)/%: $(BUILD)/%.o $(LIBRARY_A)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARY_LIBS)
 
-$(SIM_BINS): $(BUILD)/%: $(BUILD)/%.o $(TEST_HELPERS) $(PROGRAM_A) $(SIM_A)
+$(SIM_BINS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/sim/scenarios.o $(TEST_HELPERS) $(PROGRAM_A) $(SIM_A)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PROGRAM_LIBS) -lcmocka
 

@@ -432,6 +432,10 @@ size_survivor(const struct rmill_sim_inode *inode, struct rmill_prng *chance)
 static void
 inode_lose(struct rmill_sim_inode *inode, struct rmill_prng *chance)
 {
+    if (inode->released) { /* If its last name comes back, so does what it had. */
+        inode->released = false;
+        return;
+    }
     for (uint64_t i = 0; i < inode->page_count; i++) {
         struct rmill_sim_page *page = &inode->pages[i];
         uint64_t luck = rmill_prng_below(chance, TEAR_RATE);

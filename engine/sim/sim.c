@@ -312,6 +312,7 @@ result_fill(struct rmill_sim *sim, struct rmill_sim_result *result)
     memcpy(&sim->result.trace_hash, digest.bytes, sizeof(sim->result.trace_hash));
     sim->result.virtual_ns = sim->told_ns - RMILL_NS_PER_S;
     sim->result.descriptors_open = rmill_sim_files_open(sim->files);
+    sim->result.reached = sim->reach_count;
     sim->result.rings_open = 0;
     for (const struct rmill_ring *ring = sim->rings; ring != NULL; ring = rmill_sim_ring_next(ring)) {
         sim->result.rings_open++;

@@ -63,6 +63,7 @@ struct rmill_sim_result {
     uint64_t virtual_ns; /* How far the clocks went. */
     uint64_t operations; /* Carried out for rings. */
     uint64_t calls;      /* Plain calls. */
+    uint64_t reached;    /* Operations and calls that reached the disk. */
     uint64_t switches;
     uint64_t faults[RMILL_SIM_FAULT_COUNT]; /* Given. */
     uint64_t trace_count;

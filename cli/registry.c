@@ -8,7 +8,9 @@
 /* clang-format off */
 #define COMMANDS(X) \
     X(doctor) \
+    X(list) \
     X(topo) \
+    X(verify) \
     X(help)
 /* clang-format on */
 

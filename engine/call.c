@@ -47,8 +47,11 @@ rmill_spawn_on(uint32_t core, void (*function)(void *argument), void *argument)
     send_pair(core, handle_spawn, function, argument);
 }
 
-/* Lies on the caller's stack; the callee writes `result`, the reply message hands it back. */
+/* Lies on the caller's stack; the callee writes `result`, the reply message hands it back. The
+ * envelope has no waiter: the caller parks once and only the reply makes it ready, also when the
+ * channel was full. Two wakes for one park would run the fiber twice. */
 struct call {
+    struct rmill_envelope envelope;
     int64_t (*function)(void *argument);
     void *argument;
     int64_t result;
@@ -86,8 +89,11 @@ rmill_call(uint32_t to, int64_t (*function)(void *argument), void *argument)
     if (to == core->index) {
         return function(argument);
     }
-    send_pair(to, handle_spawn, call_fiber, &call);
+    call.envelope.message = (struct rmill_message){
+        .handle = handle_spawn, .words = {(uintptr_t)call_fiber, (uintptr_t)&call}};
+    rmill_mail_send(core, to, RMILL_LANE_BULK, &call.envelope);
     rmill_fiber_park(core);
+    RMILL_ASSERT(!call.envelope.queued);
     return call.result;
 }
 

@@ -50,6 +50,7 @@ struct rmill_fiber {
     void *argument;
     void *stack_base;
     bool live;
+    bool ready; /* In the ready queue. */
 };
 
 struct rmill_task {

@@ -66,7 +66,8 @@ rmill_fiber_start(struct rmill_core *core, void (*function)(void *), void *argum
 void
 rmill_fiber_ready(struct rmill_core *core, struct rmill_fiber *fiber)
 {
-    RMILL_ASSERT(fiber->core == core && fiber->live);
+    RMILL_ASSERT(fiber->core == core && fiber->live && !fiber->ready);
+    fiber->ready = true;
     fiber->next = NULL;
     if (core->ready_last != NULL) {
         core->ready_last->next = fiber;
@@ -89,6 +90,7 @@ static void
 fiber_run(struct rmill_core *core, struct rmill_fiber *fiber)
 {
     core->running = fiber;
+    fiber->ready = false;
     rmill_context_switch(&core->loop, &fiber->context);
     core->running = NULL;
     if (!fiber->live) {

@@ -34,9 +34,9 @@
 struct flow_unit {
     struct rmill_unit unit; /* First: steps get a pointer to it. */
     struct flow *flow;
-    struct flow_unit *next; /* In the list it is in. Owner: home. */
-    struct rmill_envelope envelope;
-    struct rmill_fiber *fiber; /* Parked until committed. */
+    struct flow_unit *next;         /* In the list it is in. Owner: home. */
+    struct rmill_envelope envelope; /* Owner: home or the unit's core, as the unit. */
+    struct rmill_fiber *fiber;      /* Parked until committed. */
     uint64_t queued_ns;
     uint32_t owner, slot;
     bool skip;   /* A unit before it failed and the flow stops there. */
@@ -143,12 +143,14 @@ unit_account_failure(struct flow *flow, struct flow_unit *unit)
 static bool handle_done(struct rmill_core *core, const struct rmill_message *message);
 static bool handle_finished(struct rmill_core *core, const struct rmill_message *message);
 
+/* The unit's envelope goes to and fro with the unit: home is through with it when the unit's core
+ * gets the message, and the other way round. No waiter: the fiber must not be made ready for the
+ * sake of the sending and again by the answer. */
 static void
 send_home(struct flow_unit *unit, bool (*handle)(struct rmill_core *, const struct rmill_message *))
 {
-    struct rmill_message message = {.handle = handle, .words = {(uintptr_t)unit}};
-
-    rmill_mail_send_parking(rmill_core_self(), unit->flow->home->index, RMILL_LANE_BULK, &message);
+    unit->envelope.message = (struct rmill_message){.handle = handle, .words = {(uintptr_t)unit}};
+    rmill_mail_send(rmill_core_self(), unit->flow->home->index, RMILL_LANE_BULK, &unit->envelope);
 }
 
 static void

@@ -6,7 +6,8 @@
 #include "cli/progress.h"
 #include "cli/signals.h"
 
-#define POLL_NS (50 * RMILL_NS_PER_MS) /* How long a Ctrl-C may wait; the end of the job does not. */
+#define POLL_NS                                                                                    \
+    (50 * RMILL_NS_PER_MS) /* How long a Ctrl-C may wait; the end of the job does not. */
 
 static void
 log_line(void *context, enum rmill_log_level level, const char *text)

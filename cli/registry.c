@@ -10,6 +10,7 @@
     X(doctor) \
     X(list) \
     X(topo) \
+    X(unpack) \
     X(verify) \
     X(help)
 /* clang-format on */

@@ -20,8 +20,8 @@ rmill_archive_read(const struct rmill_archive *archive, void *buffer, uint64_t b
                                (unsigned long long)offset, (unsigned long long)(offset + bytes));
     }
     while (done < bytes) {
-        int64_t got = rmill_plain_read(archive->file.fd, (char *)buffer + done, bytes - done,
-                                       offset + done);
+        int64_t got =
+            rmill_plain_read(archive->file.fd, (char *)buffer + done, bytes - done, offset + done);
 
         if (got == -EAGAIN) {
             continue;
@@ -53,10 +53,12 @@ table_load(struct rmill_archive *archive, struct rmill_error *error)
     if (code < 0) {
         return code;
     }
-    if (rmill_seekable_footer_parse(footer, archive->file_bytes, &archive->table_location, error) < 0) {
-        return rmill_error_set(error, -EBADMSG,
-                               "no seek table at its end: it is cut off, or no archive of ringmill; "
-                               "tar --zstd -xf reads what is there");
+    if (rmill_seekable_footer_parse(footer, archive->file_bytes, &archive->table_location, error) <
+        0) {
+        return rmill_error_set(
+            error, -EBADMSG,
+            "no seek table at its end: it is cut off, or no archive of ringmill; "
+            "tar --zstd -xf reads what is there");
     }
     archive->table_frame = malloc(archive->table_location.frame_bytes);
     if (archive->table_frame == NULL) {
@@ -78,7 +80,8 @@ directory_load(struct rmill_archive *archive, struct rmill_error *error)
     uint64_t end = archive->table_location.file_offset;
 
     if (end < sizeof(footer)) {
-        return rmill_error_set(error, -ENOENT, "it has no index of ringmill; read it with tar --zstd -xf");
+        return rmill_error_set(error, -ENOENT,
+                               "it has no index of ringmill; read it with tar --zstd -xf");
     }
     int code = rmill_archive_read(archive, footer, sizeof(footer), end - sizeof(footer), error);
 
@@ -86,8 +89,9 @@ directory_load(struct rmill_archive *archive, struct rmill_error *error)
         code = rmill_index_footer_parse(footer, end, &location, error);
     }
     if (code == -ENOENT) {
-        return rmill_error_set(error, -ENOENT,
-                               "it has a seek table, but no index of ringmill; read it with tar --zstd -xf");
+        return rmill_error_set(
+            error, -ENOENT,
+            "it has a seek table, but no index of ringmill; read it with tar --zstd -xf");
     }
     if (code < 0) {
         return code;
@@ -103,7 +107,8 @@ directory_load(struct rmill_archive *archive, struct rmill_error *error)
         code = rmill_index_directory_decode(frame, &location, &archive->directory, error);
     }
     free(frame);
-    return code < 0 ? code : rmill_index_directory_check(archive->directory, &archive->table, error);
+    return code < 0 ? code
+                    : rmill_index_directory_check(archive->directory, &archive->table, error);
 }
 
 int
@@ -124,7 +129,8 @@ rmill_archive_open(const char *path, struct rmill_archive *archive, struct rmill
     if (code < 0) {
         (void)rmill_error_set(error, code, "%s", rmill_errno_text(code));
     } else if (!S_ISREG(status.st_mode)) {
-        code = rmill_error_set(error, -EINVAL, "it is no regular file; an archive is read by its "
+        code = rmill_error_set(error, -EINVAL,
+                               "it is no regular file; an archive is read by its "
                                "index, which needs one");
     } else {
         archive->file_bytes = (uint64_t)status.st_size;
@@ -221,7 +227,9 @@ rmill_archive_visit(const struct rmill_archive *archive, const char *path,
                     int (*visit_entry)(void *context, const struct rmill_entry *entry),
                     void *context, struct rmill_error *error)
 {
-    struct visit visit = {.visit = visit_entry, .context = context, .path = path,
+    struct visit visit = {.visit = visit_entry,
+                          .context = context,
+                          .path = path,
                           .path_bytes = path != NULL ? strlen(path) : 0};
     struct rmill_index_decoder *decoder = NULL;
     uint8_t *scratch = malloc(RMILL_INDEX_PAGE_COMPRESSED_MAX);
@@ -336,10 +344,11 @@ entries_load(struct loading *loading)
 
         code = page_load(loading->archive, loading->decoder, catalog->window.first_page + i,
                          loading->scratch, loading->error);
-        while (code == 0 && (code = rmill_index_page_next(loading->decoder, &entry, loading->error)) == 1) {
+        while (code == 0 &&
+               (code = rmill_index_page_next(loading->decoder, &entry, loading->error)) == 1) {
             if (done == catalog->window.entry_count) {
-                return rmill_error_set(loading->error, -EBADMSG, "window %u has more entries than it says",
-                                       catalog->index);
+                return rmill_error_set(loading->error, -EBADMSG,
+                                       "window %u has more entries than it says", catalog->index);
             }
             code = text_keep(loading, &entry.path, entry.path_bytes);
             code = code < 0 ? code : text_keep(loading, &entry.link, entry.link_bytes);
@@ -370,7 +379,8 @@ compare_offsets(const void *a, const void *b)
 {
     const struct rmill_catalog_member *x = a, *y = b;
 
-    return (x->entry.raw_offset > y->entry.raw_offset) - (x->entry.raw_offset < y->entry.raw_offset);
+    return (x->entry.raw_offset > y->entry.raw_offset) -
+           (x->entry.raw_offset < y->entry.raw_offset);
 }
 
 /* Members must follow each other without a gap and fill the window's part of the tar; what is left
@@ -386,18 +396,21 @@ members_check(const struct rmill_archive *archive, const struct rmill_catalog *c
         const struct rmill_entry *entry = &catalog->members[i].entry;
 
         if (entry->raw_offset != at) {
-            return rmill_error_set(error, -EBADMSG, "window %u: an entry begins at tar byte %llu, "
-                                   "the one before it ends at %llu", catalog->index,
-                                   (unsigned long long)entry->raw_offset, (unsigned long long)at);
+            return rmill_error_set(error, -EBADMSG,
+                                   "window %u: an entry begins at tar byte %llu, "
+                                   "the one before it ends at %llu",
+                                   catalog->index, (unsigned long long)entry->raw_offset,
+                                   (unsigned long long)at);
         }
         at = rmill_entry_raw_end(entry);
     }
     uint64_t end = catalog->window.first_raw_offset + catalog->window.raw_bytes;
 
     if (at + (last ? 1024 : 0) != end) {
-        return rmill_error_set(error, -EBADMSG, "window %u: its entries end at tar byte %llu, its "
-                               "frames at %llu", catalog->index, (unsigned long long)at,
-                               (unsigned long long)end);
+        return rmill_error_set(error, -EBADMSG,
+                               "window %u: its entries end at tar byte %llu, its "
+                               "frames at %llu",
+                               catalog->index, (unsigned long long)at, (unsigned long long)end);
     }
     return 0;
 }
@@ -472,8 +485,8 @@ catalog_allocate(const struct rmill_archive *archive, uint32_t index)
 }
 
 int
-rmill_catalog_load(const struct rmill_archive *archive, uint32_t index,
-                   struct rmill_catalog **out, struct rmill_error *error)
+rmill_catalog_load(const struct rmill_archive *archive, uint32_t index, struct rmill_catalog **out,
+                   struct rmill_error *error)
 {
     struct loading loading = {.archive = archive, .error = error};
     int code = 0;

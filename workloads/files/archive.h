@@ -1,9 +1,10 @@
-/* workloads/files/archive.h — an archive opened for reading: its tables, and its windows one by one.
+/* workloads/files/archive.h — an archive opened for reading: its tables, and its windows one by
+ * one.
  *
  * Opening reads the end of the file: seek table, footer, directory; checks them against each other,
- * and believes nothing the file is too short for. A window is loaded whole: its frame records and its
- * entries in the order of the tar. All loading uses plain calls and may take milliseconds: run it
- * inside rmill_blocking_call. Reads no data frame: that is reader.h.
+ * and believes nothing the file is too short for. A window is loaded whole: its frame records and
+ * its entries in the order of the tar. All loading uses plain calls and may take milliseconds: run
+ * it inside rmill_blocking_call. Reads no data frame: that is reader.h.
  *
  * Memory: the seek table (12 bytes a frame) and the directory while open; a window takes 40 bytes a
  * frame, some 200 bytes an entry and its texts. */
@@ -67,8 +68,8 @@ int rmill_catalog_load(const struct rmill_archive *archive, uint32_t index,
 void rmill_catalog_destroy(struct rmill_catalog *catalog); /* Accepts NULL. */
 
 /* Call `visit` for every entry in path order; or, with `path`, for that entry and all below it. A
- * visit that returns anything but 0 ends it, and is returned. -ENOENT: nothing at `path`. Decodes one
- * page at a time. The entry's texts live for the call. Thread: any. */
+ * visit that returns anything but 0 ends it, and is returned. -ENOENT: nothing at `path`. Decodes
+ * one page at a time. The entry's texts live for the call. Thread: any. */
 int rmill_archive_visit(const struct rmill_archive *archive, const char *path,
                         int (*visit)(void *context, const struct rmill_entry *entry),
                         void *context, struct rmill_error *error);

@@ -1,4 +1,5 @@
-/* workloads/files/list.c — the command `ringmill list`: what an archive holds, from its index alone.
+/* workloads/files/list.c — the command `ringmill list`: what an archive holds, from its index
+ * alone.
  *
  * Reads no data frame. One page of the index is decoded at a time, so memory does not grow with the
  * archive, and a path given is found by one search and one page. */
@@ -244,9 +245,13 @@ run(struct rmill_command_line *line)
 }
 
 static const struct rmill_option_spec options_list[] = {
-    {.name = "long", .letter = 'l', .type = RMILL_OPTION_FLAG,
+    {.name = "long",
+     .letter = 'l',
+     .type = RMILL_OPTION_FLAG,
      .help = "also mode, owner, size and time, as tar -tv does"},
-    {.name = "null", .letter = '0', .type = RMILL_OPTION_FLAG,
+    {.name = "null",
+     .letter = '0',
+     .type = RMILL_OPTION_FLAG,
      .help = "bare names as they are, each ended by a NUL byte (for xargs -0)"},
     {.name = NULL},
 };

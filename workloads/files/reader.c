@@ -14,18 +14,20 @@
 #include "workloads/files/digest.h"
 #include "workloads/files/tar.h"
 
-#define CORE_UNITS_MAX    4u
-#define CORE_BYTES_MAX    RMILL_MIB(512) /* Buffers of one core, at the most. */
-#define UNIT_FRAMES_MAX   64u            /* 2 MiB in frames of 64 KiB, and room. */
-#define UNIT_SLACK_BYTES  RMILL_MIB(2)   /* A small member may exceed a chunk: content and
+#define CORE_UNITS_MAX  4u
+#define CORE_BYTES_MAX  RMILL_MIB(512) /* Buffers of one core, at the most. */
+#define UNIT_FRAMES_MAX 64u            /* 2 MiB in frames of 64 KiB, and room. */
+#define UNIT_SLACK_BYTES                                                                           \
+    RMILL_MIB(2)                      /* A small member may exceed a chunk: content and
                                           * headers. */
-#define ONE_SHOT_BYTES    RMILL_MIB(4)   /* Larger frames are decoded in steps. */
-#define STEP_BYTES        RMILL_KIB(512) /* About 200 us of decoding. */
-#define WINDOW_LOG_MAX    27             /* 128 MiB: no frame of ours needs more than its
+#define ONE_SHOT_BYTES RMILL_MIB(4)   /* Larger frames are decoded in steps. */
+#define STEP_BYTES     RMILL_KIB(512) /* About 200 us of decoding. */
+#define WINDOW_LOG_MAX                                                                             \
+    27 /* 128 MiB: no frame of ours needs more than its
                                           * content. */
-#define CORES_MAX         256u
-#define DECODE_COST_NS    (400 * RMILL_NS_PER_US) /* One step, for the simulator. */
-#define CHECK_COST_NS     (100 * RMILL_NS_PER_US)
+#define CORES_MAX      256u
+#define DECODE_COST_NS (400 * RMILL_NS_PER_US) /* One step, for the simulator. */
+#define CHECK_COST_NS  (100 * RMILL_NS_PER_US)
 
 /* A regular file of more than one leaf. Made by home; its parts fill `leaves` from their cores,
  * each its own elements; read again when the last part was committed, which orders all of it. */
@@ -205,7 +207,8 @@ window_next(struct reader *reader)
 static int
 contradiction(struct reader *reader, uint64_t raw_offset, const char *what)
 {
-    return rmill_error_set(reader->error, -EBADMSG, "the index contradicts itself at tar byte %llu: %s",
+    return rmill_error_set(reader->error, -EBADMSG,
+                           "the index contradicts itself at tar byte %llu: %s",
                            (unsigned long long)raw_offset, what);
 }
 
@@ -232,7 +235,8 @@ unit_frames(struct reader *reader, struct reader_unit *unit)
              unit->raw_bytes <= reader->unit_raw_max);
     if (unit->raw_bytes > reader->unit_raw_max || unit->frame_count > UNIT_FRAMES_MAX ||
         unit->compressed_bytes > reader->unit_compressed_max) {
-        return contradiction(reader, unit->raw_offset, "a unit is larger than its chunk size allows");
+        return contradiction(reader, unit->raw_offset,
+                             "a unit is larger than its chunk size allows");
     }
     reader->file_offset += unit->compressed_bytes;
     reader->raw_offset += unit->raw_bytes;
@@ -431,7 +435,8 @@ frame_prove(struct decoding *decoding, const struct rmill_index_frame *frame)
 /* The seek table has an entry per frame of the file; ours come one per data frame, with the
  * windows' in between. */
 static bool
-checksum_right(const struct decoding *decoding, uint32_t number, const struct rmill_index_frame *frame)
+checksum_right(const struct decoding *decoding, uint32_t number,
+               const struct rmill_index_frame *frame)
 {
     const struct reader_unit *unit = decoding->unit;
     const struct rmill_archive *archive = decoding->reader->archive;
@@ -519,12 +524,16 @@ entry_difference(const struct rmill_entry *tar, const struct rmill_entry *index)
     field = tar->uid != index->uid || tar->gid != index->gid ? "owner" : field;
     field = tar->size != index->size ? "size" : field;
     field = tar->mtime_s != index->mtime_s || tar->mtime_ns != index->mtime_ns ? "mtime" : field;
-    field = !texts_equal(tar->uname, tar->uname_bytes, index->uname, index->uname_bytes) ? "user name"
-                                                                                        : field;
-    field = !texts_equal(tar->gname, tar->gname_bytes, index->gname, index->gname_bytes) ? "group name"
-                                                                                        : field;
-    field = !texts_equal(tar->link, tar->link_bytes, index->link, index->link_bytes) ? "link" : field;
-    field = !texts_equal(tar->path, tar->path_bytes, index->path, index->path_bytes) ? "path" : field;
+    field = !texts_equal(tar->uname, tar->uname_bytes, index->uname, index->uname_bytes)
+                ? "user name"
+                : field;
+    field = !texts_equal(tar->gname, tar->gname_bytes, index->gname, index->gname_bytes)
+                ? "group name"
+                : field;
+    field =
+        !texts_equal(tar->link, tar->link_bytes, index->link, index->link_bytes) ? "link" : field;
+    field =
+        !texts_equal(tar->path, tar->path_bytes, index->path, index->path_bytes) ? "path" : field;
     return field;
 }
 
@@ -581,10 +590,12 @@ member_right(struct reader_unit *unit, const struct rmill_catalog_member *member
     if (range_damaged(unit, member, entry->raw_offset, end, true) || !header_right(unit, member)) {
         return false;
     }
-    const uint8_t *content = unit->raw + (entry->raw_offset - unit->raw_offset) + entry->header_bytes;
+    const uint8_t *content =
+        unit->raw + (entry->raw_offset - unit->raw_offset) + entry->header_bytes;
 
     if (!all_zero(content + entry->size, rmill_tar_padding(entry->size))) {
-        rmill_findings_add(&unit->findings, RMILL_FINDING_DAMAGE, entry, "its padding is not zeros");
+        rmill_findings_add(&unit->findings, RMILL_FINDING_DAMAGE, entry,
+                           "its padding is not zeros");
         return false;
     }
     if (entry->type == RMILL_ENTRY_FILE) {
@@ -643,7 +654,8 @@ large_right(struct reader_unit *unit, const struct part *part)
         return false;
     }
     if (ends && !all_zero(part->content + part->bytes, rmill_tar_padding(entry->size))) {
-        rmill_findings_add(&unit->findings, RMILL_FINDING_DAMAGE, entry, "its padding is not zeros");
+        rmill_findings_add(&unit->findings, RMILL_FINDING_DAMAGE, entry,
+                           "its padding is not zeros");
         return false;
     }
     for (uint64_t at = 0; at < part->bytes; at += RMILL_DIGEST_LEAF_BYTES) {
@@ -682,7 +694,7 @@ end_check(struct decoding *checking)
 struct checking {
     struct decoding decoding;
     struct part part;
-    uint32_t next; /* Member to check. */
+    uint32_t next;  /* Member to check. */
     uint64_t *good; /* A bit per member of the unit. */
     bool part_good;
 };
@@ -755,8 +767,8 @@ members_sink(struct reader *reader, struct reader_unit *unit, const uint64_t *go
 {
     for (uint32_t i = 0; i < unit->member_count; i++) {
         struct rmill_catalog_member *member = &unit->catalog->members[unit->first_member + i];
-        const uint8_t *content = unit->raw + (member->entry.raw_offset - unit->raw_offset) +
-                                 member->entry.header_bytes;
+        const uint8_t *content =
+            unit->raw + (member->entry.raw_offset - unit->raw_offset) + member->entry.header_bytes;
 
         if ((good[i / 64] >> (i % 64) & 1) == 0) {
             continue;
@@ -786,9 +798,9 @@ unit_sink(struct reader *reader, struct reader_unit *unit, const struct checking
     if (!unit->large->accepted || checking->part.bytes == 0) {
         return 0;
     }
-    return reader->sink->large_part(reader->sink->context, unit->large->member,
-                                    unit->large->handle, checking->part.content,
-                                    checking->part.bytes, checking->part.offset);
+    return reader->sink->large_part(reader->sink->context, unit->large->member, unit->large->handle,
+                                    checking->part.content, checking->part.bytes,
+                                    checking->part.offset);
 }
 
 static int
@@ -835,7 +847,8 @@ reader_commit(struct rmill_unit *flow_unit)
         }
     }
     if (reader->options->done_bytes != NULL) {
-        atomic_fetch_add_explicit(reader->options->done_bytes, unit->raw_bytes, memory_order_relaxed);
+        atomic_fetch_add_explicit(reader->options->done_bytes, unit->raw_bytes,
+                                  memory_order_relaxed);
         atomic_fetch_add_explicit(reader->options->done_items, unit->member_count,
                                   memory_order_relaxed);
     }
@@ -863,7 +876,8 @@ large_finish(struct reader *reader, struct rmill_large *large, bool whole)
         }
     }
     if (large->accepted && reader->sink->large_end != NULL) {
-        code = reader->sink->large_end(reader->sink->context, member, large->handle, good, &findings);
+        code =
+            reader->sink->large_end(reader->sink->context, member, large->handle, good, &findings);
     }
     member->large = NULL;
     free(large);
@@ -909,8 +923,8 @@ reader_release(struct rmill_unit *flow_unit)
 static void
 reader_size(struct reader *reader)
 {
-    uint64_t chunk = rmill_max_u64(reader->archive->directory->options.chunk_bytes,
-                                   RMILL_DIGEST_LEAF_BYTES);
+    uint64_t chunk =
+        rmill_max_u64(reader->archive->directory->options.chunk_bytes, RMILL_DIGEST_LEAF_BYTES);
 
     reader->unit_raw_max = rmill_align_up(chunk + UNIT_SLACK_BYTES, 4096);
     reader->unit_compressed_max =
@@ -991,8 +1005,7 @@ rmill_reader_run(const struct rmill_archive *archive, const struct rmill_reader_
     error->code = 0;
     int code = rmill_flow_run(&flow, &report->flow);
 
-    report->bytes_in_flight_max =
-        units * (reader->unit_raw_max + reader->unit_compressed_max);
+    report->bytes_in_flight_max = units * (reader->unit_raw_max + reader->unit_compressed_max);
     reader_close(reader);
     free(reader);
     if (code < 0 && error->code == 0) {

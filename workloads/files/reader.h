@@ -4,10 +4,10 @@
  *   home:      window loaded ─▶ units ───────────────────────────▶ findings told in the tar's order
  *   any core:  read ─▶ hash ─▶ decode ─▶ hash ─▶ headers against index ─▶ digests ─▶ sink
  *
- * A sink gets only content whose frame hashes, tar header and (but for a large file in pieces) digest
- * are right. What is not right becomes a finding that names the bytes, and the reading goes on: damage
- * of one part does not hide the rest. A contradiction inside the index ends it, because the index is
- * hashed: only a forger gets there.
+ * A sink gets only content whose frame hashes, tar header and (but for a large file in pieces)
+ * digest are right. What is not right becomes a finding that names the bytes, and the reading goes
+ * on: damage of one part does not hide the rest. A contradiction inside the index ends it, because
+ * the index is hashed: only a forger gets there.
  *
  * Memory: two windows of the index, and per core `core_units` pairs of buffers of one unit. */
 #ifndef RMILL_FILES_READER_H
@@ -41,14 +41,14 @@ struct rmill_findings {
     struct rmill_finding *first, *last;
 };
 
-/* Append a line; the path is escaped. Out of memory the line is lost, its kind is not: it is counted
- * in the static line "out of memory". Thread: the list's owner. */
+/* Append a line; the path is escaped. Out of memory the line is lost, its kind is not: it is
+ * counted in the static line "out of memory". Thread: the list's owner. */
 void rmill_findings_add(struct rmill_findings *findings, enum rmill_finding_kind kind,
                         const struct rmill_entry *entry, const char *format, ...)
     RMILL_PRINTF(4, 5);
 
-/* What is done with proven members. Each step returns 0, or -errno to end the whole reading (the disk
- * is full); what concerns one member only goes to `findings`. Steps may be NULL. */
+/* What is done with proven members. Each step returns 0, or -errno to end the whole reading (the
+ * disk is full); what concerns one member only goes to `findings`. Steps may be NULL. */
 struct rmill_reader_sink {
     void *context;
     /* Home, in a fiber: all entries of the window, before the first of its data. */
@@ -86,8 +86,9 @@ struct rmill_reader_report {
 /* How much arena each core needs for an archive. Reserved, touched as used. */
 #define RMILL_READER_ARENA_BYTES RMILL_MIB(640)
 
-/* Read everything. 0, also when there were findings; -errno with `error` when it had to end: -EBADMSG
- * the index contradicts itself, -ECANCELED stopped, -ENOSPC and others from the sink. Thread: fiber. */
+/* Read everything. 0, also when there were findings; -errno with `error` when it had to end:
+ * -EBADMSG the index contradicts itself, -ECANCELED stopped, -ENOSPC and others from the sink.
+ *          Thread: fiber. */
 int rmill_reader_run(const struct rmill_archive *archive, const struct rmill_reader_sink *sink,
                      const struct rmill_reader_options *options, struct rmill_reader_report *report,
                      struct rmill_error *error);

@@ -1,4 +1,5 @@
-/* workloads/files/verify.c — the command `ringmill verify`: is every byte of an archive what it was?
+/* workloads/files/verify.c — the command `ringmill verify`: is every byte of an archive what it
+ * was?
  *
  * Every frame, header and file is proved by reader.c; this file says what was found. */
 #include <errno.h>
@@ -43,7 +44,8 @@ finding_told(void *context, const struct rmill_finding *finding)
     }
 }
 
-/* The two low bits of the table's descriptor mean nothing to a reader of the seekable format; here they are 0. */
+/* The two low bits of the table's descriptor mean nothing to a reader of the seekable format; here
+ * they are 0. */
 static int
 descriptor_check(const struct rmill_archive *archive, struct rmill_error *error)
 {
@@ -72,7 +74,8 @@ verify_main(void *argument)
     verify->archive_bytes = archive.file_bytes;
     verify->raw_bytes = archive.directory->raw_bytes;
     verify->entry_count = archive.directory->entry_count;
-    atomic_store_explicit(&verify->job.progress.total_bytes, verify->raw_bytes, memory_order_relaxed);
+    atomic_store_explicit(&verify->job.progress.total_bytes, verify->raw_bytes,
+                          memory_order_relaxed);
     atomic_store_explicit(&verify->job.progress.total_items, verify->entry_count,
                           memory_order_relaxed);
     code = descriptor_check(&archive, &verify->error);
@@ -98,8 +101,10 @@ outcome(struct verify_job *verify)
         return rmill_command_fail(line, "%s: %s", verify->shown, verify->error.advice);
     }
     if (damaged > 0) {
-        return rmill_command_fail(line, "%s: DAMAGED in %llu place%s; all else is intact, and unpack "
-                                  "restores it", verify->shown, (unsigned long long)damaged,
+        return rmill_command_fail(line,
+                                  "%s: DAMAGED in %llu place%s; all else is intact, and unpack "
+                                  "restores it",
+                                  verify->shown, (unsigned long long)damaged,
                                   damaged == 1 ? "" : "s");
     }
     struct rmill_summary summary = {.verb = "verified",
@@ -120,7 +125,9 @@ static int
 run(struct rmill_command_line *line)
 {
     struct verify_job verify = {
-        .job = {.line = line, .verb = "verify", .main_fiber = verify_main,
+        .job = {.line = line,
+                .verb = "verify",
+                .main_fiber = verify_main,
                 .options.arena_bytes = RMILL_READER_ARENA_BYTES},
         .path = line->arguments[0],
         .json = rmill_line_has(line, "json"),
@@ -140,7 +147,11 @@ run(struct rmill_command_line *line)
 }
 
 static const struct rmill_option_spec options_verify[] = {
-    {.name = "depth", .type = RMILL_OPTION_UNSIGNED, .value = "N", .min = 1, .max = 1024,
+    {.name = "depth",
+     .type = RMILL_OPTION_UNSIGNED,
+     .value = "N",
+     .min = 1,
+     .max = 1024,
      .help = "units in flight in all (default 4 a core); bounds the memory"},
     {.name = NULL},
 };
@@ -149,10 +160,11 @@ const struct rmill_command rmill_command_verify = {
     .name = "verify",
     .summary = "check every frame, header and file of an archive",
     .usage = "ARCHIVE",
-    .details = "Reads and decompresses everything in parallel and proves it: hashes of the frames "
-               "as stored and as decompressed, tar headers against the index, digests of the files, "
-               "seek table. Names the first bad bytes of every damaged file and goes on. XXH3 finds "
-               "damage, not forgery. Exit status 0: intact; 1: damaged.",
+    .details =
+        "Reads and decompresses everything in parallel and proves it: hashes of the frames "
+        "as stored and as decompressed, tar headers against the index, digests of the files, "
+        "seek table. Names the first bad bytes of every damaged file and goes on. XXH3 finds "
+        "damage, not forgery. Exit status 0: intact; 1: damaged.",
     .examples = "ringmill verify home.tar.zst\n"
                 "ringmill verify --json home.tar.zst",
     .options = options_verify,

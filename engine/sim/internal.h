@@ -154,6 +154,8 @@ struct rmill_seam_thread *rmill_sim_thread_new(struct rmill_sim *sim, const char
                                                void (*entry)(void *argument), void *argument);
 /* The running thread steps aside, still runnable; `cost_ns` passes on its clock. */
 void rmill_sim_step_aside(struct rmill_sim *sim, uint64_t cost_ns);
+/* The same for a thread that is no core, and nothing for one that is (its switch points are engine/seam.h's). */
+void rmill_sim_pause(struct rmill_sim *sim);
 /* It sleeps until rmill_sim_thread_wake or for `wait_ns` (UINT64_MAX: for good). False when the time ran out. */
 bool rmill_sim_thread_sleep(struct rmill_sim *sim, uint64_t wait_ns);
 /* Make a sleeping thread runnable, not before `time_ns` on its clock; nothing when it does not sleep. */

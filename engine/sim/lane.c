@@ -35,6 +35,7 @@ rmill_seam_event_set(struct rmill_seam_event *event)
 {
     struct rmill_sim *sim = rmill_sim_self();
 
+    rmill_sim_pause(sim);
     event->set = true;
     for (struct waiter *at = event->waiters; at != NULL; at = at->next) {
         rmill_sim_thread_wake(sim, at->thread, rmill_sim_clock(sim));

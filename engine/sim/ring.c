@@ -18,6 +18,7 @@
 #define ENTER_NS_MIN     200u
 #define ENTER_NS_SPREAD  800u
 #define WAKE_NS_SPREAD   20000u
+#define EARLY_NS_MAX     200000u
 #define SYNC_FACTOR      10u
 #define SLOT_NONE        UINT32_MAX
 #define SLOT_QUEUED      (UINT32_MAX - 1)
@@ -419,7 +420,10 @@ rmill_ring_wake(struct rmill_ring *from, struct rmill_ring *target)
 void
 rmill_ring_wake_foreign(struct rmill_ring *target)
 {
-    wake_send(rmill_sim_self(), target->number);
+    uint64_t number = target->number;
+
+    rmill_sim_pause(rmill_sim_self()); /* A system call is a place where a thread can be held up. */
+    wake_send(rmill_sim_self(), number);
 }
 
 /* --- enter ---------------------------------------------------------------------------------------------- */
@@ -435,13 +439,13 @@ rmill_ring_enter(struct rmill_ring *ring, uint64_t wait_ns)
     ring->statistics.waits += wait_ns != 0;
     wakes_send(sim, ring);
     issue_queued(sim, ring);
-    if (wait_ns != 0 && ring->done.first == NULL && !ring->woken &&
-        !rmill_sim_fault(sim, RMILL_SIM_EARLY_WAKE)) {
+    rmill_sim_step_aside(sim, ENTER_NS_MIN + rmill_sim_up_to(sim, ENTER_NS_SPREAD));
+    if (wait_ns != 0 && ring->done.first == NULL && !ring->woken) {
         ring->sleeping = true;
-        (void)rmill_sim_thread_sleep(sim, wait_ns);
+        (void)rmill_sim_thread_sleep(sim, rmill_sim_fault(sim, RMILL_SIM_EARLY_WAKE)
+                                              ? rmill_sim_up_to(sim, rmill_min_u64(wait_ns, EARLY_NS_MAX))
+                                              : wait_ns);
         ring->sleeping = false;
-    } else {
-        rmill_sim_step_aside(sim, ENTER_NS_MIN + rmill_sim_up_to(sim, ENTER_NS_SPREAD));
     }
     uint32_t ran = reap(sim, ring);
 

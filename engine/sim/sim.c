@@ -139,11 +139,48 @@ report(void)
     (void)ignored;
 }
 
+/* Returning ends the process: abort() goes on, and a faulty access is made again, now without a handler. */
 static void
-abort_handle(int number)
+death_handle(int number)
 {
     (void)number;
-    report(); /* Returning lets abort() end the process. */
+    report();
+}
+
+#ifdef RMILL_CONTEXT_ASAN
+static const int deadly[] = {SIGABRT}; /* The sanitizer has its own handlers and calls us at the end of them. */
+#else
+static const int deadly[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE};
+#endif
+
+struct handlers {
+    struct sigaction before[RMILL_ARRAY_COUNT(deadly)];
+    stack_t stack_before;
+    char stack[16384]; /* A coroutine may have used up its own. */
+};
+
+static void
+handlers_install(struct handlers *handlers)
+{
+    struct sigaction action = {.sa_handler = death_handle, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+    stack_t stack = {.ss_sp = handlers->stack, .ss_size = sizeof(handlers->stack)};
+
+    (void)sigaltstack(&stack, &handlers->stack_before);
+    for (size_t i = 0; i < RMILL_ARRAY_COUNT(deadly); i++) {
+        (void)sigaction(deadly[i], &action, &handlers->before[i]);
+    }
+#ifdef RMILL_CONTEXT_ASAN
+    __sanitizer_set_death_callback(report);
+#endif
+}
+
+static void
+handlers_remove(const struct handlers *handlers)
+{
+    for (size_t i = 0; i < RMILL_ARRAY_COUNT(deadly); i++) {
+        (void)sigaction(deadly[i], &handlers->before[i], NULL);
+    }
+    (void)sigaltstack(&handlers->stack_before, NULL);
 }
 
 /* --- chance --------------------------------------------------------------------------------------------- */
@@ -269,7 +306,7 @@ sim_create(const struct rmill_sim_options *options)
                                       sim->delay_ns_min);
     sim->skew_ns = or_default(options->skew_ns, 2 * RMILL_NS_PER_US);
     sim->stall_ns_max = or_default(options->stall_ns_max, RMILL_NS_PER_MS);
-    sim->time_limit_ns = or_default(options->time_limit_ns, 1000 * RMILL_NS_PER_S);
+    sim->time_limit_ns = or_default(options->time_limit_ns, 10 * RMILL_NS_PER_S);
     sim->cpus = (uint32_t)or_default(options->cpus, 4);
     sim->nodes = (uint32_t)or_default(options->nodes, 1);
     sim->spend_percent = (uint32_t)rmill_min_u64(or_default(options->spend_percent, 20), 100);
@@ -328,7 +365,7 @@ rmill_sim_run(const struct rmill_sim_options *options, int (*control)(void *argu
 {
     struct control call = {.function = control, .argument = argument};
     struct rmill_thread *self = rmill_thread_self;
-    struct sigaction action = {.sa_handler = abort_handle}, before;
+    struct handlers handlers;
 
     if (rmill_sim_current != NULL || options->cpus > 4096 ||
         options->nodes > (options->cpus != 0 ? options->cpus : 4)) {
@@ -341,10 +378,7 @@ rmill_sim_run(const struct rmill_sim_options *options, int (*control)(void *argu
     }
     rmill_sim_current = sim;
     rmill_thread_self = NULL;
-    (void)sigaction(SIGABRT, &action, &before);
-#ifdef RMILL_CONTEXT_ASAN
-    __sanitizer_set_death_callback(report);
-#endif
+    handlers_install(&handlers);
     if (options->power_loss_ns != 0) {
         rmill_sim_event_add(sim, sim->now_ns + options->power_loss_ns, power_event, 0, 0);
     }
@@ -357,6 +391,6 @@ rmill_sim_run(const struct rmill_sim_options *options, int (*control)(void *argu
     sim_destroy(sim);
     rmill_sim_current = NULL;
     rmill_thread_self = self;
-    (void)sigaction(SIGABRT, &before, NULL);
+    handlers_remove(&handlers);
     return 0;
 }

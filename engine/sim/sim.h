@@ -54,7 +54,7 @@ struct rmill_sim_options {
     uint32_t spend_percent;         /* Variation of a declared cost to either side; 20. */
     uint64_t power_loss_ns;         /* Lose power at this virtual time; 0 = never. */
     uint64_t power_loss_operation;  /* Lose power before the n-th call that reaches the disk; 0 = never. */
-    uint64_t time_limit_ns;         /* Virtual time after which the run is a panic; 1,000 s. */
+    uint64_t time_limit_ns;         /* Virtual time after which the run is a panic; 10 s. */
     FILE *trace;                    /* The trace as text, a line per record. */
 };
 

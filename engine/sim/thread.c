@@ -13,6 +13,7 @@
 #define STACK_BYTES    RMILL_MIB(2) /* Tasks run on a core's stack and may want 1 MiB. */
 #define GUARD_BYTES    RMILL_KIB(64)
 #define WAKE_NS_MAX    10000u      /* From a wake to running. */
+#define PAUSE_NS_MAX   5000u
 #define SWITCHES_MAX   20000000u   /* Without any event: a livelock. */
 
 uint64_t
@@ -205,6 +206,14 @@ rmill_sim_step_aside(struct rmill_sim *sim, uint64_t cost_ns)
     switch_out(sim);
 }
 
+void
+rmill_sim_pause(struct rmill_sim *sim)
+{
+    if (sim->running != NULL && rmill_thread_self == NULL) {
+        rmill_sim_step_aside(sim, rmill_sim_up_to(sim, PAUSE_NS_MAX));
+    }
+}
+
 static void
 timer_event(struct rmill_sim *sim, const struct rmill_sim_event *event)
 {
@@ -325,6 +334,7 @@ rmill_seam_thread_start(struct rmill_seam_thread **thread, const char *name, uin
     struct rmill_sim *sim = rmill_sim_self();
 
     RMILL_ASSERT(!pinned || cpu < sim->cpus);
+    rmill_sim_pause(sim);
     if (rmill_sim_fault(sim, RMILL_SIM_SETUP)) {
         return -EAGAIN;
     }

@@ -130,7 +130,8 @@ run(const struct rmill_sim_options *options, struct program *program, struct ver
 /* --- messages: cores call, post to and start fibers on each other ----------------------------------------- */
 
 #define ACTIONS     40u
-#define POSTS_MAX   (CORES_MAX * ACTIONS * 2)
+#define BURST_MAX   600u /* More than a channel holds. */
+#define POSTS_MAX   60000u
 #define FOREIGN_MAX 30u
 
 struct post {
@@ -207,6 +208,16 @@ two_steps(void *argument)
 }
 
 static void
+post_to(uint32_t self, uint32_t to)
+{
+    struct post *post = &mail.posts[mail.post_count++];
+
+    RMILL_ASSERT(mail.post_count <= POSTS_MAX);
+    *post = (struct post){.from = self, .to = to, .number = mail.sent[self][to]++};
+    rmill_post(to, post_run, post);
+}
+
+static void
 act(uint32_t self)
 {
     uint32_t to = (uint32_t)below(rmill_core_count()), depth = 0;
@@ -232,11 +243,9 @@ act(uint32_t self)
         RMILL_ASSERT(rmill_blocking_call(look_up, NULL) == -ENOENT);
         break;
     default:
-        RMILL_ASSERT(mail.post_count < POSTS_MAX);
-        struct post *post = &mail.posts[mail.post_count++];
-
-        *post = (struct post){.from = self, .to = to, .number = mail.sent[self][to]++};
-        rmill_post(to, post_run, post);
+        for (uint64_t burst = below(30) == 0 ? below(BURST_MAX) : 1; burst > 0; burst--) {
+            post_to(self, to);
+        }
         break;
     }
 }
@@ -325,8 +334,8 @@ static struct {
     uint64_t live_bytes;
     /* Outcome. */
     struct rmill_flow_statistics statistics;
-    bool renamed, done_with_power;
-    uint64_t failed_units;
+    bool renamed, done_with_power, write_failed;
+    uint64_t failed_units, failures;
 } copy;
 
 struct piece {
@@ -403,6 +412,7 @@ copy_process(struct rmill_unit *unit)
         RMILL_ASSERT(got < 0 || (uint64_t)got == piece->bytes - first);
     }
     if (got < 0) {
+        copy.failures++;
         return (int)got;
     }
     rmill_task_run(copy_task, piece, below(40000));
@@ -437,8 +447,11 @@ copy_write(struct rmill_unit *unit)
     } else {
         RMILL_ASSERT(unit->core == rmill_core_index());
     }
+    RMILL_ASSERT(!(copy.write_failed && copy.flow.write_at_home && copy.flow.stop_on_error));
     int64_t wrote = rmill_write(copy.out, piece->data, piece->out_bytes, piece->out_offset);
 
+    copy.write_failed |= wrote < 0;
+    copy.failures += wrote < 0;
     return wrote < 0 ? (int)wrote : 0;
 }
 
@@ -649,6 +662,10 @@ flow_judge(struct verdict *verdict)
     }
     if (s->waiting.max_ns > 3600 * RMILL_NS_PER_S || s->held.max_ns > 3600 * RMILL_NS_PER_S) {
         condemn(verdict, "a unit waited for longer than an hour: a negative time");
+    }
+    if (s->failed != copy.failures) {
+        condemn(verdict, "%llu units failed, %llu counted", (unsigned long long)copy.failures,
+                (unsigned long long)s->failed);
     }
     verdict->claimed += s->claimed;
 }

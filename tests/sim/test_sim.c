@@ -85,6 +85,7 @@ race_thread(void *argument)
     struct racer *racer = argument;
 
     for (int i = 0; i < 4; i++) {
+        rmill_seam_spend(5000);
         rmill_seam_relax();
         racer->pair->order[racer->pair->count++] = racer->name;
     }

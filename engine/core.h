@@ -141,6 +141,7 @@ struct rmill_core {
     struct rmill_ring *ring;
     struct rmill_arena arena;
     bool arena_registered;
+    struct rmill_core_pool *free_pools; /* Given back; the arena does not shrink. */
     struct rmill_stacks stacks;
     struct rmill_blocking *blocking;
     struct rmill_prng prng;

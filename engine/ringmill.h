@@ -344,6 +344,8 @@ void *rmill_arena_get(uint64_t bytes, uint64_t alignment);
 struct rmill_core_pool;
 /* NULL over budget. Thread: core. */
 struct rmill_core_pool *rmill_core_pool_create(uint64_t object_bytes, uint32_t count);
+/* All objects must be back. Its memory serves the next pool of the same shape. NULL is allowed. */
+void rmill_core_pool_destroy(struct rmill_core_pool *pool);
 /* NULL when all are out. Thread: core. */
 void *rmill_core_pool_get(struct rmill_core_pool *pool);
 void rmill_core_pool_put(struct rmill_core_pool *pool, void *object); /* Thread: core. */

@@ -145,6 +145,27 @@ rmill_archive_open(const char *path, struct rmill_archive *archive, struct rmill
     return code;
 }
 
+int
+rmill_archive_table_check(const struct rmill_archive *archive, struct rmill_error *error)
+{
+    uint8_t descriptor = archive->table_frame[archive->table_location.frame_bytes - 5];
+
+    if (descriptor != 0x80) {
+        return rmill_error_set(error, -EBADMSG,
+                               "the seek table is damaged at its descriptor (byte %llu)",
+                               (unsigned long long)archive->file_bytes - 5);
+    }
+    for (uint32_t index = 0; index < archive->table.entry_count; index++) {
+        struct rmill_seekable_entry entry = rmill_seekable_get(&archive->table, index);
+
+        if (entry.raw_bytes == 0 && entry.checksum != RMILL_SEEKABLE_NOTHING) {
+            return rmill_error_set(error, -EBADMSG, "the seek table is damaged at its entry %u",
+                                   index);
+        }
+    }
+    return 0;
+}
+
 void
 rmill_archive_close(struct rmill_archive *archive)
 {

@@ -33,6 +33,10 @@ struct rmill_archive {
 /* Open and check the tables. `path` is for messages too. -errno with `error`; *archive is zeroed
  * then. -ENOENT from a file without our index: `error` says what reads it. Thread: any. */
 int rmill_archive_open(const char *path, struct rmill_archive *archive, struct rmill_error *error);
+/* What opening does not look at because no reader needs it: the descriptor, and the checksums of
+ * nothing in the seek table. 0 or -EBADMSG. Thread: any. */
+int rmill_archive_table_check(const struct rmill_archive *archive, struct rmill_error *error);
+
 void rmill_archive_close(struct rmill_archive *archive); /* Accepts a zeroed one. */
 
 /* Read exactly `bytes` bytes at `offset`; -EBADMSG when the file ends before. Thread: any. */

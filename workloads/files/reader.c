@@ -951,6 +951,17 @@ window_of(uint64_t units)
     return window;
 }
 
+/* On each core: its own pool and context. */
+static int64_t
+core_close(void *argument)
+{
+    struct reader_core *core = &((struct reader *)argument)->cores[rmill_core_index()];
+
+    rmill_core_pool_destroy(core->pool);
+    (void)ZSTD_freeDCtx(core->decoder);
+    return 0;
+}
+
 static void
 reader_close(struct reader *reader)
 {
@@ -963,8 +974,8 @@ reader_close(struct reader *reader)
     if (reader->catalog != NULL) {
         catalog_release(reader->catalog);
     }
-    for (uint32_t core = 0; core < CORES_MAX; core++) {
-        (void)ZSTD_freeDCtx(reader->cores[core].decoder);
+    for (uint32_t core = 0; core < rmill_core_count(); core++) {
+        (void)rmill_call(core, core_close, reader);
     }
 }
 

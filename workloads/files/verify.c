@@ -44,18 +44,6 @@ finding_told(void *context, const struct rmill_finding *finding)
     }
 }
 
-/* The two low bits of the table's descriptor mean nothing to a reader of the seekable format; here
- * they are 0. */
-static int
-descriptor_check(const struct rmill_archive *archive, struct rmill_error *error)
-{
-    uint8_t descriptor = archive->table_frame[archive->table_location.frame_bytes - 5];
-
-    return descriptor == 0x80 ? 0
-                              : rmill_error_set(error, -EBADMSG, "damaged seek table (byte %llu)",
-                                                (unsigned long long)archive->file_bytes - 5);
-}
-
 static int
 verify_main(void *argument)
 {
@@ -78,7 +66,7 @@ verify_main(void *argument)
                           memory_order_relaxed);
     atomic_store_explicit(&verify->job.progress.total_items, verify->entry_count,
                           memory_order_relaxed);
-    code = descriptor_check(&archive, &verify->error);
+    code = rmill_archive_table_check(&archive, &verify->error);
     if (code == 0) {
         code = rmill_reader_run(&archive, &sink, &options, &verify->report, &verify->error);
     }

@@ -94,8 +94,8 @@ void rmill_engine_destroy(struct rmill_engine *engine);
 
 uint32_t rmill_engine_core_count(const struct rmill_engine *engine); /* Thread: any. */
 
-/* Bytes of memory this process may use in all: the machine's, or the smallest limit of its cgroups (v1
- * or v2). For sizing what a job keeps in flight. Reads /proc: set-up only. Thread: any. */
+/* Bytes of memory this process may use in all: the machine's, or the smallest limit of its cgroups
+ * (v1 or v2). For sizing what a job keeps in flight. Reads /proc: set-up only. Thread: any. */
 uint64_t rmill_memory_limit_bytes(void);
 
 /* ---- 2. Fibers, tasks, time ------------------------------------------------------------------ */

@@ -3,15 +3,16 @@
  * Build and run (after make install):
  *     cc hash_tree.c $(pkg-config --cflags --libs ringmill) -o hash_tree && ./hash_tree FILE...
  *
- * The shape is a flow: `produce` names the next file, `process` reads and hashes it on whichever core
- * has room, `commit` prints in the order of the arguments. Memory is bounded by core_units. */
+ * The shape is a flow: `produce` names the next file, `process` reads and hashes it on whichever
+ * core has room, `commit` prints in the order of the arguments. Memory is bounded by core_units. */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <ringmill/ringmill.h>
+#include <ringmill.h>
 
 #define BLOCK_BYTES (1u << 20)
 
@@ -59,7 +60,7 @@ process(struct rmill_unit *unit)
 
     if (block == NULL || got < 0) {
         free(block);
-        return block == NULL ? -12 : (int)got;
+        return block == NULL ? -ENOMEM : (int)got;
     }
     item->hash = 14695981039346656037u;
     while ((got = rmill_read(file, block, BLOCK_BYTES, item->bytes)) > 0) {

@@ -1,5 +1,5 @@
-/* Goal: the first signal asks for a stop, the second ends the process, a wake ends the wait, and what
- * was there before comes back.
+/* Goal: the first signal asks for a stop, the second ends the process, a wake ends the wait, and
+ * what was there before comes back.
  * Method: real signals to this process; what kills is sent to a child. Waits are long (a test that
  * hangs is stopped by the runner), so that no result depends on time. */
 #include "tests/common.h"

@@ -18,7 +18,8 @@ struct rmill_unpack_options {
     /* Told of what was not, or not quite, restored. Home, must not park. May be NULL. */
     void (*told)(void *context, const struct rmill_finding *finding);
     void *context;
-    _Atomic uint64_t *done_bytes, *done_items, *total_bytes, *total_items; /* May be NULL together. */
+    /* For the eye; all four or none. */
+    _Atomic uint64_t *done_bytes, *done_items, *total_bytes, *total_items;
 };
 
 struct rmill_unpack_report {

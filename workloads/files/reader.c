@@ -16,6 +16,7 @@
 
 #define CORE_UNITS_MAX  4u
 #define CORE_BYTES_MAX  RMILL_MIB(512) /* Buffers of one core, at the most. */
+#define MEMORY_SHARE    4u             /* Of what the process may use, this part for buffers. */
 #define UNIT_FRAMES_MAX 64u            /* 2 MiB in frames of 64 KiB, and room. */
 #define UNIT_SLACK_BYTES                                                                           \
     RMILL_MIB(2)                      /* A small member may exceed a chunk: content and
@@ -931,6 +932,9 @@ reader_size(struct reader *reader)
         rmill_align_up(ZSTD_compressBound(reader->unit_raw_max) + UNIT_FRAMES_MAX * 64, 4096);
     uint64_t pair = reader->unit_raw_max + reader->unit_compressed_max;
     uint64_t units = rmill_min_u64(CORE_UNITS_MAX, CORE_BYTES_MAX / pair);
+    uint64_t allowed = rmill_memory_limit_bytes() / MEMORY_SHARE / rmill_core_count();
+
+    units = rmill_min_u64(units, allowed / pair); /* In a small cgroup: slower, not killed. */
 
     if (reader->options->depth != 0) {
         uint64_t share = (reader->options->depth + rmill_core_count() - 1) / rmill_core_count();

@@ -160,7 +160,7 @@ $(FUZZ_BINS): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_
 
 fuzz-targets: $(FUZZ_BINS)
 
-tests: all $(TEST_BINS) $(TEST_TOOLS) $(SIM_BINS) $(FUZZ_BINS)
+tests: all $(TEST_BINS) $(TEST_TOOLS) $(SIM_BINS) $(FUZZ_BINS) benches
 
 deps:
 	@scripts/deps.sh build

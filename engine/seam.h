@@ -6,8 +6,9 @@
  * implemented directly by both sides). Nothing above may go round it: `make check` looks for direct
  * calls.
  *
- * In the simulator a thread is a coroutine: rmill_seam_relax, rmill_ring_enter and
- * rmill_seam_event_wait are the points where it may be switched out, and every other piece of code
+ * In the simulator a thread is a coroutine: rmill_seam_relax, rmill_seam_spend, rmill_ring_enter
+ * and rmill_seam_event_wait are the points where it may be switched out, for a thread that is no
+ * core also where it starts a thread, sets an event or wakes a ring; every other piece of code
  * between two such points runs undisturbed. */
 #ifndef RMILL_ENGINE_SEAM_H
 #define RMILL_ENGINE_SEAM_H

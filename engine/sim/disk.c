@@ -8,10 +8,11 @@
 #include "base/hash.h"
 #include "engine/sim/sim.h"
 
-#define PAGE            RMILL_SIM_PAGE_BYTES
-#define SECTOR          512u
-#define EPOCH_S         1700000000 /* Virtual time 0 on the files' clock. */
-#define WRITE_BACK_RATE 8u         /* One write of so many is followed by the write-back of a page. */
+#define PAGE    RMILL_SIM_PAGE_BYTES
+#define SECTOR  512u
+#define EPOCH_S 1700000000 /* Virtual time 0 on the files' clock. */
+/* One write of so many is followed by the write-back of a page. */
+#define WRITE_BACK_RATE 8u
 #define TEAR_RATE       8u
 
 struct rmill_sim_inode *
@@ -49,7 +50,8 @@ rmill_sim_inode_new(struct rmill_sim_disk *disk, uint32_t mode, uint32_t parent,
     }
     RMILL_ASSERT(inode != NULL && disk->inodes != NULL);
     disk->inodes[disk->inode_count++] = inode;
-    /* Scattered, so that nobody relies on their order; unique because the low bits are the index. */
+    /* Scattered, so that nobody relies on their order; unique because the low bits are the
+     * index. */
     inode->number = (rmill_hash64_key(disk->seed ^ index) >> 40 << 24) + index + 2;
     inode->now.mode = mode;
     inode->now.accessed = time_of(now_ns);
@@ -60,7 +62,7 @@ rmill_sim_inode_new(struct rmill_sim_disk *disk, uint32_t mode, uint32_t parent,
     return index;
 }
 
-/* --- pages ---------------------------------------------------------------------------------------------- */
+/* --- pages ------------------------------------------------------------------------------------ */
 
 static void
 page_drop(struct rmill_sim_disk *disk, struct rmill_sim_page *page)
@@ -170,8 +172,7 @@ rmill_sim_inode_write(struct rmill_sim_disk *disk, struct rmill_sim_inode *inode
 }
 
 void
-rmill_sim_inode_truncate(struct rmill_sim_disk *disk, struct rmill_sim_inode *inode,
-                         uint64_t bytes)
+rmill_sim_inode_truncate(struct rmill_sim_disk *disk, struct rmill_sim_inode *inode, uint64_t bytes)
 {
     for (uint64_t i = (bytes + PAGE - 1) / PAGE; i < inode->page_count; i++) {
         page_drop(disk, &inode->pages[i]);
@@ -263,7 +264,7 @@ rmill_sim_inode_stat(const struct rmill_sim_disk *disk, uint32_t index, struct s
     out->st_ctim = inode->now.changed;
 }
 
-/* --- durability ------------------------------------------------------------------------------------------- */
+/* --- durability ------------------------------------------------------------------------------- */
 
 void
 rmill_sim_disk_change(struct rmill_sim_disk *disk, const struct rmill_sim_change *change)
@@ -340,7 +341,8 @@ change_mark(const struct rmill_sim_change *change, bool *set)
     }
 }
 
-/* All changes of one directory. A rename out of or into it takes the other directory's earlier changes with it. */
+/* All changes of one directory. A rename out of or into it takes the other directory's earlier
+ * changes with it. */
 static void
 directory_sync(struct rmill_sim_disk *disk, uint32_t index)
 {
@@ -370,7 +372,8 @@ rmill_sim_inode_sync(struct rmill_sim_disk *disk, uint32_t index, bool data_only
         struct rmill_sim_page *page = &inode->pages[i];
 
         if (page->dirty && lose && rmill_prng_below(&disk->chance, 2) == 0) {
-            page->dirty = false; /* Linux marks a page clean whose write failed: no later fsync writes it. */
+            /* Linux marks a page clean whose write failed: no later fsync writes it. */
+            page->dirty = false;
         } else if (page->dirty) {
             page_keep(page);
         }
@@ -398,7 +401,7 @@ rmill_sim_disk_sync(struct rmill_sim_disk *disk)
     RMILL_ASSERT(disk->change_count == 0);
 }
 
-/* --- power loss ------------------------------------------------------------------------------------------- */
+/* --- power loss ------------------------------------------------------------------------------- */
 
 static void
 page_tear(struct rmill_sim_page *page, struct rmill_prng *chance)
@@ -534,7 +537,8 @@ rmill_sim_disk_power_loss(struct rmill_sim_disk *disk, uint64_t seed)
 {
     struct rmill_prng chance = rmill_prng_seeded(seed);
     bool *held = calloc(disk->inode_count, 1), *chosen = calloc(disk->change_count + 1, 1);
-    uint64_t luck = 1 + rmill_prng_below(&chance, 8); /* Of eight: how far the journal got this time. */
+    /* Of eight: how far the journal got this time. */
+    uint64_t luck = 1 + rmill_prng_below(&chance, 8);
     bool any_held = false;
 
     RMILL_ASSERT(held != NULL && chosen != NULL);
@@ -567,7 +571,7 @@ rmill_sim_disk_power_loss(struct rmill_sim_disk *disk, uint64_t seed)
     links_count(disk);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void
 inode_free(struct rmill_sim_disk *disk, uint32_t index)
@@ -595,7 +599,8 @@ entries_mark(const struct rmill_sim_entries *entries, bool *needed)
     }
 }
 
-/* Free what nothing refers to. True when that was something: what only it referred to may be next. */
+/* Free what nothing refers to. True when that was something: what only it referred to may be
+ * next. */
 static bool
 settle_once(struct rmill_sim_disk *disk)
 {

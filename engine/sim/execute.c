@@ -59,8 +59,8 @@ execute_data(struct rmill_sim *sim, const struct rmill_operation *operation,
         return code;
     }
     return operation->opcode == RMILL_OP_FALLOCATE
-               ? rmill_sim_description_allocate(sim, file, (int)operation->flags,
-                                                operation->offset, operation->length)
+               ? rmill_sim_description_allocate(sim, file, (int)operation->flags, operation->offset,
+                                                operation->length)
                : rmill_sim_description_truncate(sim, file, operation->length);
 }
 
@@ -75,7 +75,8 @@ execute_statx(struct rmill_sim *sim, const struct rmill_operation *operation)
 {
     struct statx *out = operation->address2;
     struct stat status;
-    int code = rmill_sim_stat(sim, operation->fd, operation->address, (int)operation->flags, &status);
+    int code =
+        rmill_sim_stat(sim, operation->fd, operation->address, (int)operation->flags, &status);
 
     if (code < 0) {
         return code;
@@ -123,7 +124,8 @@ execute_names(struct rmill_sim *sim, const struct rmill_operation *operation)
     case RMILL_OP_MKDIR:
         return rmill_sim_mkdir(sim, operation->fd, name, operation->bytes);
     case RMILL_OP_LINK:
-        return rmill_sim_link(sim, operation->fd, name, operation->fd2, name2, (int)operation->flags);
+        return rmill_sim_link(sim, operation->fd, name, operation->fd2, name2,
+                              (int)operation->flags);
     case RMILL_OP_SYMLINK:
         return rmill_sim_symlink(sim, name, operation->fd2, name2);
     default:

@@ -5,8 +5,8 @@
 #include "engine/sim/files.h"
 #include "uring/ring.h"
 
-/* Carry `operation` out (anything but CANCEL), with faults; `file` is what it works on, NULL for an unknown descriptor.
- * Returns its result. */
+/* Carry `operation` out (anything but CANCEL), with faults; `file` is what it works on, NULL for
+ * an unknown descriptor. Returns its result. */
 int32_t rmill_sim_execute(struct rmill_sim *sim, struct rmill_operation *operation,
                           struct rmill_sim_description *file);
 

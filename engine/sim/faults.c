@@ -9,7 +9,8 @@
 #define NAMES      (BIT(IO_ERROR) | BIT(NO_MEMORY))
 #define CREATES    (NAMES | BIT(NO_SPACE))
 
-/* What the kernel can answer, see uring/verdict.c. Anything but a write, a sync or a close has no effect when it fails. */
+/* What the kernel can answer, see uring/verdict.c. Anything but a write, a sync or a close has
+ * no effect when it fails. */
 static const uint32_t faults_of[RMILL_OP_COUNT] = {
     [RMILL_OP_READ] = BIT(INTERRUPTED) | BIT(AGAIN) | BIT(IO_ERROR) | BIT(NO_MEMORY),
     [RMILL_OP_WRITE] =
@@ -59,8 +60,8 @@ rmill_sim_transfer(struct rmill_sim *sim, struct rmill_sim_description *descript
 
     if (code == -EIO && opcode == RMILL_OP_WRITE && bytes > 0) {
         /* Part of it may be there; nobody may believe otherwise. */
-        (void)rmill_sim_description_write(sim, description, buffer,
-                                          rmill_sim_up_to(sim, bytes - 1), offset);
+        (void)rmill_sim_description_write(sim, description, buffer, rmill_sim_up_to(sim, bytes - 1),
+                                          offset);
     }
     if (code < 0) {
         return code;

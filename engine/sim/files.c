@@ -11,15 +11,15 @@
 #include "engine/ringmill.h"
 #include "engine/sim/internal.h"
 
-#define FD_FIRST  1000
-#define FILES_MAX 4096u
+#define FD_FIRST       1000
+#define FILES_MAX      4096u
 #define FILE_BYTES_MAX (1ull << 44)
-#define OPEN_FLAGS                                                                              \
-    (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_DIRECTORY | O_NOFOLLOW | O_PATH |    \
+#define OPEN_FLAGS                                                                                 \
+    (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_DIRECTORY | O_NOFOLLOW | O_PATH |       \
      O_CLOEXEC | O_DIRECT | O_NOATIME | O_NONBLOCK | O_NOCTTY | O_SYNC | O_DSYNC | O_LARGEFILE)
 #define PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-#define RESOLVE_FLAGS                                                                          \
-    (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_IN_ROOT | RESOLVE_NO_XDEV |                \
+#define RESOLVE_FLAGS                                                                              \
+    (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_IN_ROOT | RESOLVE_NO_XDEV |                   \
      RESOLVE_NO_MAGICLINKS)
 
 struct rmill_sim_description {
@@ -28,7 +28,8 @@ struct rmill_sim_description {
     uint64_t flags;
     uint64_t position; /* Of a directory: how many records were given. */
     bool holds_lock;
-    struct rmill_sim_entries listing; /* Of a directory, in the order it is given; made at the first read. */
+    /* Of a directory, in the order it is given; made at the first read. */
+    struct rmill_sim_entries listing;
 };
 
 struct rmill_sim_files {
@@ -89,7 +90,8 @@ rmill_sim_files_destroy(struct rmill_sim_files *files, struct rmill_sim_disk *di
 static struct rmill_sim_description *
 description_of(const struct rmill_sim *sim, int fd)
 {
-    return fd >= FD_FIRST && fd < FD_FIRST + (int)FILES_MAX ? sim->files->table[fd - FD_FIRST] : NULL;
+    return fd >= FD_FIRST && fd < FD_FIRST + (int)FILES_MAX ? sim->files->table[fd - FD_FIRST]
+                                                            : NULL;
 }
 
 struct rmill_sim_description *
@@ -122,7 +124,7 @@ inode_of(const struct rmill_sim *sim, const struct rmill_sim_description *descri
     return rmill_sim_inode(sim->disk, description->inode);
 }
 
-/* --- open ----------------------------------------------------------------------------------------------- */
+/* --- open ------------------------------------------------------------------------------------- */
 
 /* Where a path relative to `directory` begins. */
 static int
@@ -154,7 +156,8 @@ walk_from(const struct rmill_sim *sim, int directory, const char *path, unsigned
 static int
 how_check(const struct open_how *how)
 {
-    if ((how->flags & ~(uint64_t)OPEN_FLAGS) != 0 || (how->resolve & ~(uint64_t)RESOLVE_FLAGS) != 0) {
+    if ((how->flags & ~(uint64_t)OPEN_FLAGS) != 0 ||
+        (how->resolve & ~(uint64_t)RESOLVE_FLAGS) != 0) {
         return -EINVAL;
     }
     if ((how->flags & O_PATH) && (how->flags & ~(uint64_t)PATH_FLAGS) != 0) {
@@ -219,7 +222,9 @@ rmill_sim_open(struct rmill_sim *sim, int directory, const char *path, const str
     int code = how_check(how);
 
     if (code == 0) {
-        code = walk_from(sim, directory, path, follow ? RMILL_SIM_FOLLOW : 0, how->resolve, &where);
+        code = walk_from(sim, directory, path,
+                         (follow ? RMILL_SIM_FOLLOW : 0) | (flags & O_CREAT ? RMILL_SIM_CREATE : 0),
+                         how->resolve, &where);
     }
     if (code < 0) {
         return code;
@@ -227,9 +232,6 @@ rmill_sim_open(struct rmill_sim *sim, int directory, const char *path, const str
     if (where.inode == RMILL_SIM_NONE) {
         if (!(flags & O_CREAT)) {
             return -ENOENT;
-        }
-        if (where.slash) {
-            return -EISDIR;
         }
         code = rmill_sim_create(sim->disk, &where, S_IFREG | (how->mode & 07777),
                                 rmill_sim_clock(sim), &where.inode);
@@ -259,10 +261,11 @@ rmill_sim_close(struct rmill_sim *sim, int fd)
     return 0;
 }
 
-/* --- data ----------------------------------------------------------------------------------------------- */
+/* --- data ------------------------------------------------------------------------------------- */
 
 static int
-data_check(const struct rmill_sim *sim, const struct rmill_sim_description *description, bool writes)
+data_check(const struct rmill_sim *sim, const struct rmill_sim_description *description,
+           bool writes)
 {
     uint64_t mode = description->flags & O_ACCMODE;
 
@@ -390,7 +393,7 @@ rmill_sim_description_truncate(struct rmill_sim *sim, struct rmill_sim_descripti
     return 0;
 }
 
-/* --- names ---------------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* The inode of `path`, or of the descriptor itself when the path is empty and that is allowed. */
 static int
@@ -467,7 +470,7 @@ rmill_sim_mkdir(struct rmill_sim *sim, int directory, const char *path, mode_t m
 {
     struct rmill_sim_where where;
     uint32_t inode;
-    int code = walk_from(sim, directory, path, 0, 0, &where);
+    int code = walk_from(sim, directory, path, RMILL_SIM_PARENT, 0, &where);
 
     return code < 0 ? code
                     : rmill_sim_create(sim->disk, &where, S_IFDIR | (mode & 07777),
@@ -478,7 +481,7 @@ int
 rmill_sim_unlink(struct rmill_sim *sim, int directory, const char *path, bool is_directory)
 {
     struct rmill_sim_where where;
-    int code = walk_from(sim, directory, path, 0, 0, &where);
+    int code = walk_from(sim, directory, path, RMILL_SIM_PARENT, 0, &where);
 
     return code < 0 ? code
                     : rmill_sim_remove(sim->disk, &where, is_directory, rmill_sim_clock(sim));
@@ -489,10 +492,10 @@ rmill_sim_rename(struct rmill_sim *sim, int old_directory, const char *old_path,
                  const char *new_path, unsigned flags)
 {
     struct rmill_sim_where from, to;
-    int code = walk_from(sim, old_directory, old_path, 0, 0, &from);
+    int code = walk_from(sim, old_directory, old_path, RMILL_SIM_PARENT, 0, &from);
 
     if (code == 0) {
-        code = walk_from(sim, new_directory, new_path, 0, 0, &to);
+        code = walk_from(sim, new_directory, new_path, RMILL_SIM_PARENT, 0, &to);
     }
     return code < 0 ? code : rmill_sim_move(sim->disk, &from, &to, flags, rmill_sim_clock(sim));
 }
@@ -507,7 +510,7 @@ rmill_sim_link(struct rmill_sim *sim, int old_directory, const char *old_path, i
                           flags & AT_EMPTY_PATH, &inode);
 
     if (code == 0) {
-        code = walk_from(sim, new_directory, new_path, 0, 0, &to);
+        code = walk_from(sim, new_directory, new_path, RMILL_SIM_PARENT, 0, &to);
     }
     return code < 0 ? code : rmill_sim_join(sim->disk, inode, &to, rmill_sim_clock(sim));
 }
@@ -517,7 +520,7 @@ rmill_sim_symlink(struct rmill_sim *sim, const char *target, int directory, cons
 {
     struct rmill_sim_where where;
     uint32_t inode;
-    int code = walk_from(sim, directory, path, 0, 0, &where);
+    int code = walk_from(sim, directory, path, RMILL_SIM_PARENT, 0, &where);
 
     if (code == 0 && (target[0] == '\0' || strlen(target) >= RMILL_SIM_PAGE_BYTES)) {
         code = target[0] == '\0' ? -ENOENT : -ENAMETOOLONG;
@@ -549,7 +552,7 @@ rmill_sim_lock(struct rmill_sim *sim, int fd)
     return 0;
 }
 
-/* --- directories ---------------------------------------------------------------------------------------- */
+/* --- directories ------------------------------------------------------------------------------ */
 
 /* A copy of the entries in a seeded order: nobody may rely on the order of a directory. */
 static void
@@ -604,8 +607,9 @@ rmill_sim_directory_read(struct rmill_sim *sim, int fd, void *buffer, uint64_t b
         out->d_ino = inode->number;
         out->d_off = (off64_t)(description->position + 1) * 7919; /* A cookie, no count. */
         out->d_reclen = (unsigned short)record;
-        out->d_type = rmill_sim_fault(sim, RMILL_SIM_TYPE_UNKNOWN) ? DT_UNKNOWN
-                                                                   : (unsigned char)IFTODT(inode->now.mode);
+        out->d_type = rmill_sim_fault(sim, RMILL_SIM_TYPE_UNKNOWN)
+                          ? DT_UNKNOWN
+                          : (unsigned char)IFTODT(inode->now.mode);
         memcpy(out->d_name, entry->name, length);
         description->position++;
         done += record;

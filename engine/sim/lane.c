@@ -69,7 +69,7 @@ rmill_seam_event_wait(struct rmill_seam_event *event, uint64_t timeout_ns)
     return event->set;
 }
 
-/* --- the blocking lane ---------------------------------------------------------------------------------- */
+/* --- the blocking lane ------------------------------------------------------------------------ */
 
 struct rmill_blocking {
     uint32_t threads_max, thread_count;

@@ -6,7 +6,8 @@
 #include "engine/sim/internal.h"
 #include "numa/cpulist.h"
 
-#define LOOK_NS 25u /* Asking for the time takes this long, so that a loop that only asks comes to its end. */
+/* Asking for the time takes this long, so that a loop that only asks comes to its end. */
+#define LOOK_NS 25u
 
 uint64_t
 rmill_seam_now_ns(void)
@@ -16,7 +17,8 @@ rmill_seam_now_ns(void)
     if (sim->running != NULL) {
         sim->running->clock_ns += LOOK_NS;
     }
-    /* One clock for all, as CLOCK_MONOTONIC is: nobody is told a time before one that was told already. */
+    /* One clock for all, as CLOCK_MONOTONIC is: nobody is told a time before one that was told
+     * already. */
     sim->told_ns = rmill_max_u64(sim->told_ns, rmill_sim_clock(sim));
     if (sim->running != NULL) {
         sim->running->clock_ns = sim->told_ns;
@@ -68,11 +70,12 @@ rmill_seam_spend(uint64_t cost_ns)
     uint64_t spent = cost_ns - spread + rmill_sim_up_to(sim, 2 * spread);
 
     rmill_sim_record(sim, RMILL_SIM_RECORD_SPEND, spent, 0);
-    /* The others catch up before this thread goes on: what it does next they must not see before its time. */
+    /* The others catch up before this thread goes on: what it does next they must not see before
+     * its time. */
     rmill_sim_step_aside(sim, spent);
 }
 
-/* --- CPUs ----------------------------------------------------------------------------------------------- */
+/* --- CPUs ------------------------------------------------------------------------------------- */
 
 static uint32_t
 fill_count(const struct rmill_sim *sim, uint64_t count, struct rmill_seam_core *cores)
@@ -97,7 +100,8 @@ fill_list(const struct rmill_sim *sim, const char *spec, struct rmill_seam_core 
     for (uint32_t cpu = rmill_cpuset_next(&set, 0); cpu != RMILL_CPU_NONE;
          cpu = rmill_cpuset_next(&set, cpu + 1)) {
         if (cpu >= sim->cpus || count == max) {
-            return rmill_error_set(error, -EINVAL, "cores \"%s\": CPU %u cannot be used", spec, cpu);
+            return rmill_error_set(error, -EINVAL, "cores \"%s\": CPU %u cannot be used", spec,
+                                   cpu);
         }
         cores[count++].cpu = cpu;
     }
@@ -113,8 +117,8 @@ rmill_seam_cores_choose(const char *spec, struct rmill_seam_core *cores, uint32_
     int count;
 
     spec = spec != NULL ? spec : rmill_seam_environment("RINGMILL_CORES");
-    uint64_t wanted = spec == NULL || *spec == '\0' ? rmill_min_u64(sim->cpus, max)
-                                                    : strtoull(spec, &end, 10);
+    uint64_t wanted =
+        spec == NULL || *spec == '\0' ? rmill_min_u64(sim->cpus, max) : strtoull(spec, &end, 10);
 
     if (end != NULL && (end == spec || *end != '\0')) {
         count = fill_list(sim, spec, cores, max, error);

@@ -1,4 +1,4 @@
-/* engine/sim/names.c — directories: entries, paths, and the changes of names with Linux's rules. */
+/* engine/sim/names.c — directories: entries, paths, and changes of names by Linux's rules. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -12,11 +12,11 @@
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1u
 #endif
-#define LINKS_MAX  40u /* Symbolic links followed in one path. */
-#define PATH_BYTES 4096u
+#define LINKS_MAX      40u /* Symbolic links followed in one path. */
+#define PATH_BYTES     4096u
 #define HARD_LINKS_MAX 65000u
 
-/* --- entries -------------------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 static uint32_t
 entry_index(const struct rmill_sim_entries *entries, const char *name)
@@ -66,7 +66,7 @@ rmill_sim_entry_drop(struct rmill_sim_entries *entries, const char *name)
     }
 }
 
-/* --- paths ---------------------------------------------------------------------------------------------- */
+/* --- paths ------------------------------------------------------------------------------------ */
 
 struct walk {
     const struct rmill_sim_disk *disk;
@@ -121,7 +121,8 @@ up(struct walk *walk)
     return 0;
 }
 
-/* Take the next component off walk->rest into `name`. 1: it is the last one; *slash: slashes followed it. */
+/* Take the next component off walk->rest into `name`. 1: it is the last one; *slash: slashes
+ * followed it. */
 static int
 component_take(struct walk *walk, char *name, bool *slash)
 {
@@ -141,6 +142,32 @@ component_take(struct walk *walk, char *name, bool *slash)
     return walk->rest[0] == '\0';
 }
 
+static bool
+is_dots(const char *name)
+{
+    return name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static int
+step_dots(struct walk *walk, struct rmill_sim_where *where)
+{
+    bool is_up = strcmp(where->name, "..") == 0;
+    int code = is_up ? up(walk) : 0;
+
+    where->last = is_up                    ? RMILL_SIM_LAST_UP
+                  : where->name[0] == '\0' ? RMILL_SIM_LAST_ROOT
+                                           : RMILL_SIM_LAST_DOT;
+    where->name[0] = '\0';
+    where->directory = where->inode = walk->at;
+    return code;
+}
+
+static bool
+is_followed(const struct rmill_sim_where *where, bool last, unsigned flags)
+{
+    return !last || (flags & RMILL_SIM_FOLLOW) || (where->slash && !(flags & RMILL_SIM_PARENT));
+}
+
 static int
 step(struct walk *walk, unsigned flags, struct rmill_sim_where *where, bool *ended)
 {
@@ -154,34 +181,30 @@ step(struct walk *walk, unsigned flags, struct rmill_sim_where *where, bool *end
     if (!S_ISDIR(directory->now.mode)) {
         return -ENOTDIR;
     }
-    if (where->name[0] == '\0' || strcmp(where->name, ".") == 0 || strcmp(where->name, "..") == 0) {
-        int code = strcmp(where->name, "..") == 0 ? up(walk) : 0;
-
-        where->name[0] = '\0';
-        where->directory = where->inode = walk->at;
-        *ended = last == 1;
-        return code;
+    *ended = last == 1;
+    if (is_dots(where->name)) {
+        return step_dots(walk, where);
     }
+    if (last == 1 && where->slash && (flags & RMILL_SIM_CREATE)) {
+        return -EISDIR;
+    }
+    where->last = RMILL_SIM_LAST_NAME;
     where->directory = walk->at;
     where->inode = rmill_sim_entry_find(&directory->entries_now, where->name);
     if (where->inode == RMILL_SIM_NONE) {
-        *ended = last == 1;
         return last == 1 ? 0 : -ENOENT;
     }
     const struct rmill_sim_inode *inode = rmill_sim_inode(walk->disk, where->inode);
 
-    if (S_ISLNK(inode->now.mode) && (last == 0 || where->slash || (flags & RMILL_SIM_FOLLOW))) {
-        int code;
-
+    if (S_ISLNK(inode->now.mode) && is_followed(where, last == 1, flags)) {
         if (where->slash && last == 1) {
             walk->rest[0] = '/'; /* The target, too, must be a directory. */
             walk->rest[1] = '\0';
         }
-        code = link_follow(walk, inode);
-        return code;
+        *ended = false;
+        return link_follow(walk, inode);
     }
     walk->at = where->inode;
-    *ended = last == 1;
     return 0;
 }
 
@@ -214,14 +237,14 @@ rmill_sim_walk(const struct rmill_sim_disk *disk, uint32_t start, const char *pa
             return code;
         }
     }
-    if (where->slash && where->inode != RMILL_SIM_NONE &&
+    if (where->slash && where->inode != RMILL_SIM_NONE && !(flags & RMILL_SIM_PARENT) &&
         !S_ISDIR(rmill_sim_inode(disk, where->inode)->now.mode)) {
         return -ENOTDIR;
     }
     return 0;
 }
 
-/* --- changes -------------------------------------------------------------------------------------------- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 static bool
 is_directory(const struct rmill_sim_disk *disk, uint32_t index)
@@ -284,11 +307,12 @@ rmill_sim_create(struct rmill_sim_disk *disk, const struct rmill_sim_where *wher
     }
     *inode = rmill_sim_inode_new(disk, mode, where->directory, now_ns);
     name_put(disk, where, *inode, now_ns);
-    rmill_sim_disk_change(disk, &(struct rmill_sim_change){.from = RMILL_SIM_NONE,
-                                                           .to = where->directory,
-                                                           .to_name = (char *)(uintptr_t)where->name,
-                                                           .inode = *inode,
-                                                           .emptied = RMILL_SIM_NONE});
+    rmill_sim_disk_change(disk,
+                          &(struct rmill_sim_change){.from = RMILL_SIM_NONE,
+                                                     .to = where->directory,
+                                                     .to_name = (char *)(uintptr_t)where->name,
+                                                     .inode = *inode,
+                                                     .emptied = RMILL_SIM_NONE});
     return 0;
 }
 
@@ -296,27 +320,30 @@ int
 rmill_sim_remove(struct rmill_sim_disk *disk, const struct rmill_sim_where *where, bool directory,
                  uint64_t now_ns)
 {
-    if (where->name[0] == '\0') {
-        return !directory ? -EISDIR : where->directory == RMILL_SIM_ROOT ? -EBUSY : -EINVAL;
+    if (where->last != RMILL_SIM_LAST_NAME) {
+        return !directory                           ? -EISDIR
+               : where->last == RMILL_SIM_LAST_ROOT ? -EBUSY
+               : where->last == RMILL_SIM_LAST_UP   ? -ENOTEMPTY
+                                                    : -EINVAL;
     }
     if (where->inode == RMILL_SIM_NONE) {
         return -ENOENT;
     }
     bool is = is_directory(disk, where->inode);
 
-    if (is != directory) {
+    if (is != directory || (where->slash && !is)) {
         return is ? -EISDIR : -ENOTDIR;
     }
     if (is && rmill_sim_inode(disk, where->inode)->entries_now.count > 0) {
         return -ENOTEMPTY;
     }
     name_drop(disk, where, now_ns);
-    rmill_sim_disk_change(disk, &(struct rmill_sim_change){.from = where->directory,
-                                                           .from_name = (char *)(uintptr_t)where->name,
-                                                           .to = RMILL_SIM_NONE,
-                                                           .inode = where->inode,
-                                                           .emptied = is ? where->inode
-                                                                         : RMILL_SIM_NONE});
+    rmill_sim_disk_change(
+        disk, &(struct rmill_sim_change){.from = where->directory,
+                                         .from_name = (char *)(uintptr_t)where->name,
+                                         .to = RMILL_SIM_NONE,
+                                         .inode = where->inode,
+                                         .emptied = is ? where->inode : RMILL_SIM_NONE});
     link_lose(disk, where->inode, now_ns);
     return 0;
 }
@@ -331,18 +358,22 @@ is_ancestor(const struct rmill_sim_disk *disk, uint32_t directory, uint32_t insi
     return inside == directory;
 }
 
+/* The order of these checks is Linux's. */
 static int
 move_check(const struct rmill_sim_disk *disk, const struct rmill_sim_where *from,
            const struct rmill_sim_where *to, unsigned flags)
 {
-    if ((flags & ~RENAME_NOREPLACE) != 0) {
-        return -EINVAL;
-    }
-    if (from->name[0] == '\0' || to->name[0] == '\0') {
+    if (from->last != RMILL_SIM_LAST_NAME) {
         return -EBUSY;
+    }
+    if (to->last != RMILL_SIM_LAST_NAME) {
+        return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
     }
     if (from->inode == RMILL_SIM_NONE || !is_alive(disk, to->directory)) {
         return -ENOENT;
+    }
+    if (to->inode != RMILL_SIM_NONE && (flags & RENAME_NOREPLACE)) {
+        return -EEXIST;
     }
     bool directory = is_directory(disk, from->inode);
 
@@ -352,11 +383,12 @@ move_check(const struct rmill_sim_disk *disk, const struct rmill_sim_where *from
     if (directory && is_ancestor(disk, from->inode, to->directory)) {
         return -EINVAL;
     }
-    if (to->inode == RMILL_SIM_NONE || to->inode == from->inode) {
-        return to->inode != RMILL_SIM_NONE && (flags & RENAME_NOREPLACE) ? -EEXIST : 0;
+    if (to->inode != RMILL_SIM_NONE && is_directory(disk, to->inode) &&
+        is_ancestor(disk, to->inode, from->directory)) {
+        return -ENOTEMPTY;
     }
-    if (flags & RENAME_NOREPLACE) {
-        return -EEXIST;
+    if (to->inode == RMILL_SIM_NONE || to->inode == from->inode) {
+        return 0;
     }
     if (is_directory(disk, to->inode) != directory) {
         return directory ? -ENOTDIR : -EISDIR;
@@ -368,7 +400,7 @@ int
 rmill_sim_move(struct rmill_sim_disk *disk, const struct rmill_sim_where *from,
                const struct rmill_sim_where *to, unsigned flags, uint64_t now_ns)
 {
-    int code = move_check(disk, from, to, flags);
+    int code = flags & ~RENAME_NOREPLACE ? -EINVAL : move_check(disk, from, to, flags);
 
     if (code < 0 || to->inode == from->inode) {
         return code; /* Two names of one file: nothing happens. */
@@ -382,14 +414,13 @@ rmill_sim_move(struct rmill_sim_disk *disk, const struct rmill_sim_where *from,
     name_put(disk, to, from->inode, now_ns);
     rmill_sim_inode_touch(rmill_sim_inode(disk, from->inode), now_ns, false);
     rmill_sim_disk_change(
-        disk, &(struct rmill_sim_change){
-                  .from = from->directory,
-                  .from_name = (char *)(uintptr_t)from->name,
-                  .to = to->directory,
-                  .to_name = (char *)(uintptr_t)to->name,
-                  .inode = from->inode,
-                  .emptied = directory ? to->inode : RMILL_SIM_NONE,
-                  .barrier = directory && from->directory != to->directory});
+        disk, &(struct rmill_sim_change){.from = from->directory,
+                                         .from_name = (char *)(uintptr_t)from->name,
+                                         .to = to->directory,
+                                         .to_name = (char *)(uintptr_t)to->name,
+                                         .inode = from->inode,
+                                         .emptied = directory ? to->inode : RMILL_SIM_NONE,
+                                         .barrier = directory && from->directory != to->directory});
     if (to->inode != RMILL_SIM_NONE) {
         link_lose(disk, to->inode, now_ns);
     }
@@ -403,10 +434,13 @@ rmill_sim_join(struct rmill_sim_disk *disk, uint32_t inode, const struct rmill_s
     if (to->inode != RMILL_SIM_NONE) {
         return -EEXIST;
     }
+    if (to->slash || !is_alive(disk, to->directory)) {
+        return -ENOENT;
+    }
     if (is_directory(disk, inode)) {
         return -EPERM;
     }
-    if (to->slash || !is_alive(disk, to->directory) || rmill_sim_inode(disk, inode)->links == 0) {
+    if (rmill_sim_inode(disk, inode)->links == 0) {
         return -ENOENT;
     }
     if (rmill_sim_inode(disk, inode)->links >= HARD_LINKS_MAX) {

@@ -41,8 +41,8 @@ end(struct rmill_sim *sim, const char *name, int64_t result)
 int
 rmill_plain_open(int directory, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
-    struct open_how how = {.flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode,
-                           .resolve = resolve};
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
     int code;
     struct rmill_sim *sim = begin(RMILL_OP_OPEN, &code);
 
@@ -84,9 +84,9 @@ rmill_plain_write(int fd, const void *buffer, uint64_t bytes, uint64_t offset)
     int64_t part = description != NULL ? 0 : -EBADF;
 
     while (description != NULL && done < bytes && part >= 0) {
-        part = rmill_sim_transfer(sim, description, RMILL_OP_WRITE,
-                                  (char *)(uintptr_t)buffer + done, bytes - done,
-                                  offset == RMILL_STREAM ? offset : offset + done, true);
+        part =
+            rmill_sim_transfer(sim, description, RMILL_OP_WRITE, (char *)(uintptr_t)buffer + done,
+                               bytes - done, offset == RMILL_STREAM ? offset : offset + done, true);
         done += part > 0 ? (uint64_t)part : 0;
     }
     if (description != NULL) {
@@ -123,8 +123,7 @@ rmill_plain_directory_read(int fd, void *buffer, uint64_t bytes)
     int code;
     struct rmill_sim *sim = begin(RMILL_OP_STATX, &code);
 
-    return end(sim, "getdents",
-               code < 0 ? code : rmill_sim_directory_read(sim, fd, buffer, bytes));
+    return end(sim, "getdents", code < 0 ? code : rmill_sim_directory_read(sim, fd, buffer, bytes));
 }
 
 int
@@ -147,8 +146,8 @@ rmill_plain_unlink(int directory, const char *path, bool is_directory)
 }
 
 int
-rmill_plain_rename(int old_directory, const char *old_path, int new_directory,
-                   const char *new_path, unsigned flags)
+rmill_plain_rename(int old_directory, const char *old_path, int new_directory, const char *new_path,
+                   unsigned flags)
 {
     int code;
     struct rmill_sim *sim = begin(RMILL_OP_RENAME, &code);

@@ -1,8 +1,9 @@
-/* engine/sim/ring.c — uring/ring.h in the simulator: operations wait a seeded time, then execute.c carries them out.
+/* engine/sim/ring.c — uring/ring.h in the simulator: operations that take a seeded time.
  *
  *     submit ─▶ queued ──enter──▶ in flight ──event at its time──▶ done ──enter──▶ callback
  *
- * An operation's effect and its completion are two moments: what is executed may be seen by others before it is reaped. */
+ * An operation's effect and its completion are two moments: what is executed may be seen by
+ * others before it is reaped. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +112,7 @@ list_remove(struct list *list, const struct rmill_operation *operation)
     return found;
 }
 
-/* --- execution ------------------------------------------------------------------------------------------ */
+/* --- execution -------------------------------------------------------------------------------- */
 
 static void
 slot_done(struct rmill_sim *sim, struct rmill_ring *ring, struct slot *slot, int32_t result)
@@ -123,13 +124,15 @@ slot_done(struct rmill_sim *sim, struct rmill_ring *ring, struct slot *slot, int
         slot->file = NULL;
     }
     list_append(&ring->done, slot->operation);
-    rmill_sim_record(sim, RMILL_SIM_RECORD_EXECUTE, slot->operation->opcode, (uint64_t)(int64_t)result);
+    rmill_sim_record(sim, RMILL_SIM_RECORD_EXECUTE, slot->operation->opcode,
+                     (uint64_t)(int64_t)result);
     if (ring->sleeping) {
         rmill_sim_thread_wake(sim, ring->owner, rmill_sim_clock(sim));
     }
 }
 
-/* What becomes of the target: a kernel can stop what only waits, but not always what already runs. */
+/* What becomes of the target: a kernel can stop what only waits, but not always what already
+ * runs. */
 static int32_t
 cancel(struct rmill_sim *sim, struct rmill_ring *ring, const struct rmill_operation *operation)
 {
@@ -137,10 +140,12 @@ cancel(struct rmill_sim *sim, struct rmill_ring *ring, const struct rmill_operat
     uint32_t index = (uint32_t)(operation->length >> 32);
     struct slot *slot = &ring->slots[index];
 
-    if (slot->operation == NULL || slot->generation != (uint32_t)operation->length || slot->executed) {
+    if (slot->operation == NULL || slot->generation != (uint32_t)operation->length ||
+        slot->executed) {
         return -ENOENT;
     }
-    bool waits = slot->operation->opcode == RMILL_OP_TIMEOUT || slot->operation->opcode == RMILL_OP_POLL;
+    bool waits =
+        slot->operation->opcode == RMILL_OP_TIMEOUT || slot->operation->opcode == RMILL_OP_POLL;
 
     if (!waits && (rmill_sim_fault(sim, RMILL_SIM_CANCEL_LATE) || rmill_sim_up_to(sim, 1) == 0)) {
         return -EALREADY;
@@ -180,9 +185,11 @@ is_on_file(uint8_t opcode)
     return set >> opcode & 1;
 }
 
-/* As the kernel does, look the file up when the operation is issued: closing it afterwards does no harm. */
+/* As the kernel does, look the file up when the operation is issued: closing it afterwards does
+ * no harm. */
 static struct rmill_sim_description *
-file_of(struct rmill_sim *sim, const struct rmill_ring *ring, const struct rmill_operation *operation)
+file_of(struct rmill_sim *sim, const struct rmill_ring *ring,
+        const struct rmill_operation *operation)
 {
     if (!is_on_file(operation->opcode)) {
         RMILL_ASSERT(!(operation->modifiers & RMILL_OPERATION_FIXED_FILE));
@@ -200,7 +207,8 @@ file_of(struct rmill_sim *sim, const struct rmill_ring *ring, const struct rmill
 static uint64_t
 delay_of(struct rmill_sim *sim, const struct rmill_operation *operation)
 {
-    uint64_t delay_ns = sim->delay_ns_min + rmill_sim_up_to(sim, sim->delay_ns_max - sim->delay_ns_min);
+    uint64_t delay_ns =
+        sim->delay_ns_min + rmill_sim_up_to(sim, sim->delay_ns_max - sim->delay_ns_min);
 
     if (operation->opcode == RMILL_OP_TIMEOUT) {
         return operation->offset;
@@ -208,7 +216,8 @@ delay_of(struct rmill_sim *sim, const struct rmill_operation *operation)
     if (operation->opcode == RMILL_OP_FSYNC) {
         return delay_ns * SYNC_FACTOR;
     }
-    return rmill_sim_up_to(sim, 3) == 0 ? sim->delay_ns_min : delay_ns; /* Some find all they need in memory. */
+    /* Some find all they need in memory. */
+    return rmill_sim_up_to(sim, 3) == 0 ? sim->delay_ns_min : delay_ns;
 }
 
 static bool
@@ -267,7 +276,7 @@ issue_queued(struct rmill_sim *sim, struct rmill_ring *ring)
     }
 }
 
-/* --- submit and reap ------------------------------------------------------------------------------------ */
+/* --- submit and reap -------------------------------------------------------------------------- */
 
 static void
 answer_later(struct rmill_ring *ring, struct rmill_operation *operation, int32_t result)
@@ -277,7 +286,8 @@ answer_later(struct rmill_ring *ring, struct rmill_operation *operation, int32_t
     list_append(&ring->done, operation);
 }
 
-/* The target's memory may be gone when the cancel is issued, so it is identified now. False: answered here. */
+/* The target's memory may be gone when the cancel is issued, so it is identified now. False:
+ * answered here. */
 static bool
 resolve_cancel(struct rmill_ring *ring, struct rmill_operation *operation)
 {
@@ -362,7 +372,7 @@ reap(struct rmill_sim *sim, struct rmill_ring *ring)
     return ran;
 }
 
-/* --- wakes ---------------------------------------------------------------------------------------------- */
+/* --- wakes ------------------------------------------------------------------------------------ */
 
 static void
 wake_event(struct rmill_sim *sim, const struct rmill_sim_event *event)
@@ -385,8 +395,8 @@ wake_send(struct rmill_sim *sim, uint64_t number)
         RMILL_PANIC("a wake goes to a ring that was destroyed");
     }
     rmill_sim_record(sim, RMILL_SIM_RECORD_RING_WAKE, number, 0);
-    rmill_sim_event_add(sim, rmill_sim_clock(sim) + rmill_sim_up_to(sim, WAKE_NS_SPREAD), wake_event,
-                        number, 0);
+    rmill_sim_event_add(sim, rmill_sim_clock(sim) + rmill_sim_up_to(sim, WAKE_NS_SPREAD),
+                        wake_event, number, 0);
 }
 
 static void
@@ -426,7 +436,7 @@ rmill_ring_wake_foreign(struct rmill_ring *target)
     wake_send(rmill_sim_self(), number);
 }
 
-/* --- enter ---------------------------------------------------------------------------------------------- */
+/* --- enter ------------------------------------------------------------------------------------ */
 
 uint32_t
 rmill_ring_enter(struct rmill_ring *ring, uint64_t wait_ns)
@@ -442,9 +452,10 @@ rmill_ring_enter(struct rmill_ring *ring, uint64_t wait_ns)
     rmill_sim_step_aside(sim, ENTER_NS_MIN + rmill_sim_up_to(sim, ENTER_NS_SPREAD));
     if (wait_ns != 0 && ring->done.first == NULL && !ring->woken) {
         ring->sleeping = true;
-        (void)rmill_sim_thread_sleep(sim, rmill_sim_fault(sim, RMILL_SIM_EARLY_WAKE)
-                                              ? rmill_sim_up_to(sim, rmill_min_u64(wait_ns, EARLY_NS_MAX))
-                                              : wait_ns);
+        (void)rmill_sim_thread_sleep(
+            sim, rmill_sim_fault(sim, RMILL_SIM_EARLY_WAKE)
+                     ? rmill_sim_up_to(sim, rmill_min_u64(wait_ns, EARLY_NS_MAX))
+                     : wait_ns);
         ring->sleeping = false;
     }
     uint32_t ran = reap(sim, ring);
@@ -470,7 +481,7 @@ rmill_ring_in_flight(const struct rmill_ring *ring)
     return ring->outstanding;
 }
 
-/* --- registered things ---------------------------------------------------------------------------------- */
+/* --- registered things ------------------------------------------------------------------------ */
 
 int
 rmill_ring_file_register(struct rmill_ring *ring, uint32_t index, int fd)
@@ -537,7 +548,7 @@ rmill_ring_statistics(const struct rmill_ring *ring)
     return &ring->statistics;
 }
 
-/* --- life ----------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 /* Some runs have an older kernel: the same for all rings of a run. */
 static bool
@@ -553,7 +564,8 @@ rmill_seam_wakes_by_message(void)
 }
 
 static void
-features_choose(struct rmill_sim *sim, struct rmill_ring *ring, const struct rmill_ring_options *options)
+features_choose(struct rmill_sim *sim, struct rmill_ring *ring,
+                const struct rmill_ring_options *options)
 {
     struct rmill_ring_features *features = &ring->features;
     bool modern = !options->plain;

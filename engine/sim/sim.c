@@ -35,22 +35,14 @@ static const char *const fault_names[] = {
 _Static_assert(RMILL_ARRAY_COUNT(fault_names) == RMILL_SIM_FAULT_COUNT, "every fault has a name");
 
 static const char *const record_names[] = {
-    [RMILL_SIM_RECORD_RUN] = "run",
-    [RMILL_SIM_RECORD_START] = "start",
-    [RMILL_SIM_RECORD_END] = "end",
-    [RMILL_SIM_RECORD_SLEEP] = "sleep",
-    [RMILL_SIM_RECORD_WAKE] = "wake",
-    [RMILL_SIM_RECORD_SPEND] = "spend",
-    [RMILL_SIM_RECORD_SUBMIT] = "submit",
-    [RMILL_SIM_RECORD_EXECUTE] = "execute",
-    [RMILL_SIM_RECORD_COMPLETE] = "complete",
-    [RMILL_SIM_RECORD_RING_WAKE] = "ring wake",
-    [RMILL_SIM_RECORD_CALL] = "call",
-    [RMILL_SIM_RECORD_DATA] = "data",
-    [RMILL_SIM_RECORD_FAULT] = "fault",
-    [RMILL_SIM_RECORD_JOB] = "job",
-    [RMILL_SIM_RECORD_POWER] = "power lost",
-    [RMILL_SIM_RECORD_NOTE] = "note",
+    [RMILL_SIM_RECORD_RUN] = "run",           [RMILL_SIM_RECORD_START] = "start",
+    [RMILL_SIM_RECORD_END] = "end",           [RMILL_SIM_RECORD_SLEEP] = "sleep",
+    [RMILL_SIM_RECORD_WAKE] = "wake",         [RMILL_SIM_RECORD_SPEND] = "spend",
+    [RMILL_SIM_RECORD_SUBMIT] = "submit",     [RMILL_SIM_RECORD_EXECUTE] = "execute",
+    [RMILL_SIM_RECORD_COMPLETE] = "complete", [RMILL_SIM_RECORD_RING_WAKE] = "ring wake",
+    [RMILL_SIM_RECORD_CALL] = "call",         [RMILL_SIM_RECORD_DATA] = "data",
+    [RMILL_SIM_RECORD_FAULT] = "fault",       [RMILL_SIM_RECORD_JOB] = "job",
+    [RMILL_SIM_RECORD_POWER] = "power lost",  [RMILL_SIM_RECORD_NOTE] = "note",
 };
 _Static_assert(RMILL_ARRAY_COUNT(record_names) == RMILL_SIM_RECORD_COUNT,
                "every record has a name");
@@ -61,7 +53,7 @@ rmill_sim_fault_name(enum rmill_sim_fault fault)
     return (unsigned)fault < RMILL_SIM_FAULT_COUNT ? fault_names[fault] : "?";
 }
 
-/* --- trace ---------------------------------------------------------------------------------------------- */
+/* --- trace ------------------------------------------------------------------------------------ */
 
 static int
 record_format(const struct rmill_sim_record *record, char *text, size_t bytes)
@@ -73,8 +65,10 @@ record_format(const struct rmill_sim_record *record, char *text, size_t bytes)
     }
     (void)snprintf(what, sizeof(what), "%" PRIu64, record->a);
     if (record->kind == RMILL_SIM_RECORD_FAULT) {
-        (void)snprintf(what, sizeof(what), "%s", rmill_sim_fault_name((enum rmill_sim_fault)record->a));
-    } else if (record->kind == RMILL_SIM_RECORD_SUBMIT || record->kind == RMILL_SIM_RECORD_EXECUTE ||
+        (void)snprintf(what, sizeof(what), "%s",
+                       rmill_sim_fault_name((enum rmill_sim_fault)record->a));
+    } else if (record->kind == RMILL_SIM_RECORD_SUBMIT ||
+               record->kind == RMILL_SIM_RECORD_EXECUTE ||
                record->kind == RMILL_SIM_RECORD_COMPLETE) {
         (void)snprintf(what, sizeof(what), "%s", rmill_opcode_name((enum rmill_opcode)record->a));
     } else if (record->kind == RMILL_SIM_RECORD_CALL || record->kind == RMILL_SIM_RECORD_NOTE) {
@@ -99,8 +93,8 @@ records_hash(struct rmill_sim *sim)
 void
 rmill_sim_record(struct rmill_sim *sim, enum rmill_sim_record_kind kind, uint64_t a, uint64_t b)
 {
-    struct rmill_sim_record record = {.time_ns = rmill_sim_clock(sim), .kind = (uint32_t)kind,
-                                      .a = a, .b = b};
+    struct rmill_sim_record record = {
+        .time_ns = rmill_sim_clock(sim), .kind = (uint32_t)kind, .a = a, .b = b};
 
     record.thread = sim->running != NULL ? sim->running->number : UINT32_MAX;
     sim->tail[sim->result.trace_count++ % RMILL_SIM_TAIL] = record;
@@ -128,8 +122,9 @@ report(void)
     }
     uint64_t count = sim->result.trace_count;
     uint64_t from = count > TAIL_TEXT ? count - TAIL_TEXT : 0;
-    int length = snprintf(text, sizeof(text), "simulation: seed %" PRIu64 ", record %" PRIu64
-                          "; the last records:\n", sim->options->seed, count);
+    int length = snprintf(text, sizeof(text),
+                          "simulation: seed %" PRIu64 ", record %" PRIu64 "; the last records:\n",
+                          sim->options->seed, count);
     ssize_t ignored = write(STDERR_FILENO, text, (size_t)length);
 
     for (uint64_t i = from; i < count; i++) {
@@ -139,7 +134,8 @@ report(void)
     (void)ignored;
 }
 
-/* Returning ends the process: abort() goes on, and a faulty access is made again, now without a handler. */
+/* Returning ends the process: abort() goes on, and a faulty access is made again, now without a
+ * handler. */
 static void
 death_handle(int number)
 {
@@ -148,7 +144,8 @@ death_handle(int number)
 }
 
 #ifdef RMILL_CONTEXT_ASAN
-static const int deadly[] = {SIGABRT}; /* The sanitizer has its own handlers and calls us at the end of them. */
+/* The sanitizer has its own handlers and calls us at the end of them. */
+static const int deadly[] = {SIGABRT};
 #else
 static const int deadly[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE};
 #endif
@@ -183,7 +180,7 @@ handlers_remove(const struct handlers *handlers)
     (void)sigaltstack(&handlers->stack_before, NULL);
 }
 
-/* --- chance --------------------------------------------------------------------------------------------- */
+/* --- chance ----------------------------------------------------------------------------------- */
 
 bool
 rmill_sim_fault(struct rmill_sim *sim, enum rmill_sim_fault fault)
@@ -232,7 +229,7 @@ rmill_sim_sleep(uint64_t duration_ns)
     (void)rmill_sim_thread_sleep(rmill_sim_self(), duration_ns);
 }
 
-/* --- power ---------------------------------------------------------------------------------------------- */
+/* --- power ------------------------------------------------------------------------------------ */
 
 void
 rmill_sim_power_lose(struct rmill_sim *sim)
@@ -270,7 +267,7 @@ power_event(struct rmill_sim *sim, const struct rmill_sim_event *event)
     rmill_sim_power_lose(sim);
 }
 
-/* --- a run ---------------------------------------------------------------------------------------------- */
+/* --- a run ------------------------------------------------------------------------------------ */
 
 struct control {
     int (*function)(void *argument);
@@ -302,8 +299,8 @@ sim_create(const struct rmill_sim_options *options)
     }
     sim->options = options;
     sim->delay_ns_min = or_default(options->delay_ns_min, RMILL_NS_PER_US);
-    sim->delay_ns_max = rmill_max_u64(or_default(options->delay_ns_max, 100 * RMILL_NS_PER_US),
-                                      sim->delay_ns_min);
+    sim->delay_ns_max =
+        rmill_max_u64(or_default(options->delay_ns_max, 100 * RMILL_NS_PER_US), sim->delay_ns_min);
     sim->skew_ns = or_default(options->skew_ns, 2 * RMILL_NS_PER_US);
     sim->stall_ns_max = or_default(options->stall_ns_max, RMILL_NS_PER_MS);
     sim->time_limit_ns = or_default(options->time_limit_ns, 10 * RMILL_NS_PER_S);
@@ -351,7 +348,8 @@ result_fill(struct rmill_sim *sim, struct rmill_sim_result *result)
     sim->result.descriptors_open = rmill_sim_files_open(sim->files);
     sim->result.reached = sim->reach_count;
     sim->result.rings_open = 0;
-    for (const struct rmill_ring *ring = sim->rings; ring != NULL; ring = rmill_sim_ring_next(ring)) {
+    for (const struct rmill_ring *ring = sim->rings; ring != NULL;
+         ring = rmill_sim_ring_next(ring)) {
         sim->result.rings_open++;
     }
     if (result != NULL) {

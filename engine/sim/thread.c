@@ -10,11 +10,11 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-#define STACK_BYTES    RMILL_MIB(2) /* Tasks run on a core's stack and may want 1 MiB. */
-#define GUARD_BYTES    RMILL_KIB(64)
-#define WAKE_NS_MAX    10000u      /* From a wake to running. */
-#define PAUSE_NS_MAX   5000u
-#define SWITCHES_MAX   20000000u   /* Without any event: a livelock. */
+#define STACK_BYTES  RMILL_MIB(2) /* Tasks run on a core's stack and may want 1 MiB. */
+#define GUARD_BYTES  RMILL_KIB(64)
+#define WAKE_NS_MAX  10000u /* From a wake to running. */
+#define PAUSE_NS_MAX 5000u
+#define SWITCHES_MAX 20000000u /* Without any event: a livelock. */
 
 uint64_t
 rmill_sim_clock(const struct rmill_sim *sim)
@@ -22,7 +22,7 @@ rmill_sim_clock(const struct rmill_sim *sim)
     return sim->running != NULL ? sim->running->clock_ns : sim->now_ns;
 }
 
-/* --- events --------------------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------- */
 
 static bool
 is_before(const struct rmill_sim_event *a, const struct rmill_sim_event *b)
@@ -36,7 +36,10 @@ rmill_sim_event_add(struct rmill_sim *sim, uint64_t time_ns,
                     uint64_t b)
 {
     struct rmill_sim_event event = {.time_ns = rmill_max_u64(time_ns, sim->now_ns),
-                                    .order = sim->event_order++, .happen = happen, .a = a, .b = b};
+                                    .order = sim->event_order++,
+                                    .happen = happen,
+                                    .a = a,
+                                    .b = b};
 
     if (sim->event_count == sim->event_capacity) {
         sim->event_capacity = rmill_max_u64(64, 2 * sim->event_capacity);
@@ -78,7 +81,7 @@ event_take(struct rmill_sim *sim)
     return first;
 }
 
-/* --- threads -------------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void
 thread_main(void *argument)
@@ -164,7 +167,7 @@ rmill_sim_threads_free(struct rmill_sim *sim)
     free(sim->threads);
 }
 
-/* --- switching ------------------------------------------------------------------------------------------ */
+/* --- switching -------------------------------------------------------------------------------- */
 
 /* From the running thread to the scheduler; returns when it is chosen again. */
 static void
@@ -256,7 +259,7 @@ rmill_sim_thread_wake(struct rmill_sim *sim, struct rmill_seam_thread *thread, u
     rmill_sim_record(sim, RMILL_SIM_RECORD_WAKE, thread->number, thread->clock_ns);
 }
 
-/* --- the scheduler -------------------------------------------------------------------------------------- */
+/* --- the scheduler ---------------------------------------------------------------------------- */
 
 /* A runnable thread, any of those whose clocks are near the lowest; NULL when none is. */
 static struct rmill_seam_thread *
@@ -325,7 +328,7 @@ rmill_sim_schedule(struct rmill_sim *sim, struct rmill_seam_thread *control)
     }
 }
 
-/* --- the seam's threads --------------------------------------------------------------------------------- */
+/* --- the seam's threads ----------------------------------------------------------------------- */
 
 int
 rmill_seam_thread_start(struct rmill_seam_thread **thread, const char *name, uint32_t cpu,

@@ -124,12 +124,13 @@ rmill_sim_disk_get(const struct rmill_sim_disk *disk, const char *path, void **d
     return 0;
 }
 
-/* --- in order ------------------------------------------------------------------------------------------- */
+/* --- in order --------------------------------------------------------------------------------- */
 
 static int
 entry_compare(const void *a, const void *b)
 {
-    return strcmp(((const struct rmill_sim_entry *)a)->name, ((const struct rmill_sim_entry *)b)->name);
+    return strcmp(((const struct rmill_sim_entry *)a)->name,
+                  ((const struct rmill_sim_entry *)b)->name);
 }
 
 /* The entries sorted by name; the array is the caller's, the names are not. */

@@ -1,8 +1,9 @@
-/* ringmill-sim — run a scenario of the simulator from a seed, to replay by hand what a test reported.
+/* ringmill-sim — run a scenario of the simulator from a seed, to replay what a test reported.
  *
  *     ringmill-sim SCENARIO [--seed N] [--seeds COUNT] [--trace FILE] [--quiet]
  *
- * Exit: 0 all seeds good, 1 one was not, 2 usage. A panic aborts with the seed and the last records of the trace. */
+ * Exit: 0 all seeds good, 1 one was not, 2 usage. A panic aborts with the seed and the last
+ * records of the trace. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,9 @@ struct arguments {
 static int
 usage(void)
 {
-    (void)fprintf(stderr, "usage: ringmill-sim SCENARIO [--seed N] [--seeds COUNT] [--trace FILE] [--quiet]\n");
+    (void)fprintf(
+        stderr,
+        "usage: ringmill-sim SCENARIO [--seed N] [--seeds COUNT] [--trace FILE] [--quiet]\n");
     for (uint32_t i = 0; i < scenario_count; i++) {
         (void)fprintf(stderr, "  %-10s %s\n", scenarios[i].name, scenarios[i].what);
     }
@@ -58,8 +61,8 @@ parse(int count, char **words, struct arguments *arguments)
 static void
 print(uint64_t seed, const struct verdict *verdict)
 {
-    (void)printf("seed %" PRIu64 ": %s: %s; %.3f ms, %" PRIu64 " switches, trace %016" PRIx64 ";", seed,
-                 verdict->good ? "good" : "BAD", verdict->what,
+    (void)printf("seed %" PRIu64 ": %s: %s; %.3f ms, %" PRIu64 " switches, trace %016" PRIx64 ";",
+                 seed, verdict->good ? "good" : "BAD", verdict->what,
                  (double)verdict->run.virtual_ns / 1e6, verdict->run.switches, verdict->trace_hash);
     for (uint32_t i = 0; i < RMILL_SIM_FAULT_COUNT; i++) {
         if (verdict->run.faults[i] > 0) {

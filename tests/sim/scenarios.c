@@ -1,4 +1,6 @@
-/* tests/sim/scenarios.c — the programs and how they are judged. A check inside a simulated thread is RMILL_ASSERT. */
+/* tests/sim/scenarios.c — the programs, and how they are judged.
+ *
+ * A check inside a simulated thread is RMILL_ASSERT. */
 #include "tests/sim/scenarios.h"
 
 #include <errno.h>
@@ -14,7 +16,7 @@
 
 #define CORES_MAX 6u
 
-/* --- common --------------------------------------------------------------------------------------------- */
+/* --- common ----------------------------------------------------------------------------------- */
 
 /* Everything a program does is decided by this, the world by the simulator's own stream. */
 static struct rmill_prng plan;
@@ -59,7 +61,9 @@ engine_options(void)
 static struct rmill_sim_options
 world(uint64_t seed, FILE *trace, bool harsh)
 {
-    struct rmill_sim_options options = {.seed = seed, .trace = trace, .skew_ns = 200u << below(8),
+    struct rmill_sim_options options = {.seed = seed,
+                                        .trace = trace,
+                                        .skew_ns = 200u << below(8),
                                         .delay_ns_max = 2000u << below(9)};
     uint32_t *fault = options.fault_per_million;
 
@@ -81,7 +85,8 @@ world(uint64_t seed, FILE *trace, bool harsh)
 struct program {
     struct rmill_options options;
     int (*main_fiber)(void *argument);
-    void (*meanwhile)(struct rmill_engine *engine); /* On the control thread while it runs; may be NULL. */
+    /* On the control thread while it runs; may be NULL. */
+    void (*meanwhile)(struct rmill_engine *engine);
     bool may_fail_to_start;
     bool started;
 };
@@ -122,12 +127,12 @@ run(const struct rmill_sim_options *options, struct program *program, struct ver
     both[1] = verdict->run.trace_hash;
     verdict->trace_hash = rmill_hash64(both, sizeof(both), 0);
     if (verdict->run.descriptors_open != 0 || verdict->run.rings_open != 0) {
-        condemn(verdict, "%u descriptors and %llu rings were left open", verdict->run.descriptors_open,
-                (unsigned long long)verdict->run.rings_open);
+        condemn(verdict, "%u descriptors and %llu rings were left open",
+                verdict->run.descriptors_open, (unsigned long long)verdict->run.rings_open);
     }
 }
 
-/* --- messages: cores call, post to and start fibers on each other ----------------------------------------- */
+/* --- messages: cores call, post to and start fibers on each other ----------------------------- */
 
 #define ACTIONS     40u
 #define BURST_MAX   600u /* More than a channel holds. */
@@ -177,7 +182,8 @@ answer(void *argument)
     if (depth < 3 && below(2) == 0) {
         uint32_t deeper = depth + 1;
 
-        RMILL_ASSERT(rmill_call((uint32_t)below(rmill_core_count()), answer, &deeper) == deeper + 7);
+        RMILL_ASSERT(rmill_call((uint32_t)below(rmill_core_count()), answer, &deeper) ==
+                     deeper + 7);
     }
     return depth + 7;
 }
@@ -278,7 +284,8 @@ static void
 messages_meanwhile(struct rmill_engine *engine)
 {
     while (mail.foreign < FOREIGN_MAX) {
-        RMILL_ASSERT(rmill_engine_post(engine, 0, foreign_run, (void *)(uintptr_t)mail.foreign) == 0);
+        RMILL_ASSERT(rmill_engine_post(engine, 0, foreign_run, (void *)(uintptr_t)mail.foreign) ==
+                     0);
         mail.foreign++;
         if (below(3) == 0) {
             rmill_sim_sleep(below(20000));
@@ -291,8 +298,8 @@ messages(uint64_t seed, FILE *trace, struct verdict *verdict)
 {
     plan = rmill_prng_seeded(seed * 3 + 1);
     memset(&mail, 0, sizeof(mail));
-    struct program program = {.options = engine_options(), .main_fiber = messages_main,
-                              .meanwhile = messages_meanwhile};
+    struct program program = {
+        .options = engine_options(), .main_fiber = messages_main, .meanwhile = messages_meanwhile};
     struct rmill_sim_options options = world(seed, trace, false);
 
     run(&options, &program, verdict);
@@ -308,15 +315,16 @@ messages(uint64_t seed, FILE *trace, struct verdict *verdict)
     }
     if (verdict->good) {
         verdict->succeeded = true;
-        (void)snprintf(verdict->what, sizeof(verdict->what), "%u posts, %llu calls, %llu fibers, %llu look-ups",
-                       mail.post_count, (unsigned long long)mail.called,
-                       (unsigned long long)mail.spawned, (unsigned long long)mail.blocking);
+        (void)snprintf(verdict->what, sizeof(verdict->what),
+                       "%u posts, %llu calls, %llu fibers, %llu look-ups", mail.post_count,
+                       (unsigned long long)mail.called, (unsigned long long)mail.spawned,
+                       (unsigned long long)mail.blocking);
     }
 }
 
-/* --- copying: an ordered flow from a file to a new file that takes the place of an old one ---------------- */
+/* --- copying: an ordered flow from a file to a new file that takes the place of an old one ---- */
 
-#define PIECE_MAX 6000u
+#define PIECE_MAX     6000u
 #define IN_FLIGHT_MAX 64u
 
 static struct {
@@ -651,7 +659,8 @@ flow_judge(struct verdict *verdict)
     uint64_t bytes_max = copy.flow.bytes_max;
 
     if (s->units_in_flight_max > copy.flow.window) {
-        condemn(verdict, "%u units in flight, %u allowed", s->units_in_flight_max, copy.flow.window);
+        condemn(verdict, "%u units in flight, %u allowed", s->units_in_flight_max,
+                copy.flow.window);
     }
     if (bytes_max != 0 && s->bytes_in_flight_max > rmill_max_u64(bytes_max, copy.piece)) {
         condemn(verdict, "%llu bytes in flight, %llu allowed",
@@ -682,7 +691,8 @@ copy_judge(const struct rmill_sim_disk *disk, struct verdict *verdict)
         condemn(verdict, "success was reported, but the output is not the expected one");
     } else if (value != 0 && content != (copy.renamed ? NEW_CONTENT : OLD_CONTENT)) {
         condemn(verdict, "the output was not left alone after error %d", value);
-    } else if (value != 0 && !is_injected(value) && !(value == -ECANCELED && copy.stop_after_ns != 0)) {
+    } else if (value != 0 && !is_injected(value) &&
+               !(value == -ECANCELED && copy.stop_after_ns != 0)) {
         condemn(verdict, "error %d was never injected", value);
     } else if (value == 0 && (copy.statistics.committed != copy.statistics.produced ||
                               copy.statistics.failed != 0)) {
@@ -709,8 +719,8 @@ copy_run(uint64_t seed, FILE *trace, struct verdict *verdict, enum rmill_flow_or
     uint64_t needed = copy.source_bytes + copy.expected_bytes + RMILL_KIB(16);
     uint64_t capacity = below(5) == 0 ? copy.source_bytes + RMILL_KIB(16) + below(needed) : 0;
     struct rmill_sim_disk *disk = copy_disk(seed, capacity);
-    struct program program = {.options = engine_options(), .main_fiber = copy_main,
-                              .meanwhile = meanwhile};
+    struct program program = {
+        .options = engine_options(), .main_fiber = copy_main, .meanwhile = meanwhile};
     struct rmill_sim_options options = world(seed, trace, true);
 
     options.disk = disk;
@@ -746,9 +756,10 @@ stop(uint64_t seed, FILE *trace, struct verdict *verdict)
     copy_run(seed, trace, verdict, RMILL_FLOW_ORDERED, stop_meanwhile);
 }
 
-/* --- power loss ------------------------------------------------------------------------------------------- */
+/* --- power loss ------------------------------------------------------------------------------- */
 
-/* Run once to learn how many calls reach the disk, then again and lose power at one of them; then once more. */
+/* Run once to learn how many calls reach the disk, then again and lose power at one of them;
+ * then once more. */
 static void
 power_run(uint64_t seed, FILE *trace, struct verdict *verdict, bool forget_sync)
 {
@@ -779,7 +790,8 @@ power_run(uint64_t seed, FILE *trace, struct verdict *verdict, bool forget_sync)
                 condemn(verdict, "after power loss the output is neither the old nor the new one");
             }
             if (copy.done_with_power && content != NEW_CONTENT) {
-                condemn(verdict, "success was reported before the power was lost, but the output is old");
+                condemn(verdict,
+                        "success was reported before the power was lost, but the output is old");
             }
             (void)rmill_sim_disk_list(disk, ".", name_check, verdict);
             options.power_loss_operation = 0;
@@ -810,15 +822,15 @@ scenario_power_forgetful(uint64_t seed, FILE *trace, struct verdict *verdict)
     power_run(seed, trace, verdict, true);
 }
 
-/* --- start: threads, rings and registrations fail ----------------------------------------------------------- */
+/* --- start: threads, rings and registrations fail --------------------------------------------- */
 
 static void
 start(uint64_t seed, FILE *trace, struct verdict *verdict)
 {
     plan = rmill_prng_seeded(seed * 7 + 3);
     memset(&mail, 0, sizeof(mail));
-    struct program program = {.options = engine_options(), .main_fiber = messages_main,
-                              .may_fail_to_start = true};
+    struct program program = {
+        .options = engine_options(), .main_fiber = messages_main, .may_fail_to_start = true};
     struct rmill_sim_options options = world(seed, trace, false);
 
     options.fault_per_million[RMILL_SIM_SETUP] = 20000u << below(5);

@@ -1,4 +1,4 @@
-/* tests/sim/scenarios.h — whole programs on the engine, run in the simulator from one seed and judged afterwards.
+/* tests/sim/scenarios.h — programs on the engine, run in the simulator from a seed and judged.
  *
  * Shared by tests/sim/test_engine.c (many seeds) and ringmill-sim (one seed, by hand). */
 #ifndef RMILL_TESTS_SIM_SCENARIOS_H
@@ -12,7 +12,7 @@
 
 struct verdict {
     bool good;
-    char what[200]; /* What happened, or what is wrong. */
+    char what[200];              /* What happened, or what is wrong. */
     struct rmill_sim_result run; /* Of the last run of the scenario. */
     uint64_t trace_hash;         /* Over all its runs. */
     uint64_t claimed;            /* Units that idle cores took. */
@@ -27,7 +27,8 @@ struct scenario {
 extern const struct scenario scenarios[];
 extern const uint32_t scenario_count;
 
-/* The power-loss scenario with a program that forgets to sync its output: some seed must find it out. */
+/* The power-loss scenario with a program that forgets to sync its output: some seed must find it
+ * out. */
 void scenario_power_forgetful(uint64_t seed, FILE *trace, struct verdict *verdict);
 
 #endif

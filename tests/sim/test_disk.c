@@ -1,7 +1,9 @@
-/* The modelled disk: rules of names and files as Linux has them, and what a power loss keeps and takes.
+/* The modelled disk: rules of names and files as Linux has them, and what a power loss keeps and
+ * takes.
  *
- * Method: calls of part 4 of engine/ringmill.h inside rmill_sim_run (checked by RMILL_ASSERT), the disk inspected between runs;
- * power losses over many seeds, counting that every outcome the model allows occurs and none that it forbids. */
+ * Method: calls of part 4 of engine/ringmill.h inside rmill_sim_run (checked by RMILL_ASSERT),
+ * the disk inspected between runs; power losses over many seeds, counting that every outcome the
+ * model allows occurs and none that it forbids. */
 #include "tests/common.h"
 
 #include <dirent.h>
@@ -28,7 +30,8 @@ run_on(struct rmill_sim_disk *disk, uint64_t seed, int (*control)(void *argument
     struct rmill_sim_result result;
 
     assert_int_equal(rmill_sim_run(&(struct rmill_sim_options){.seed = seed, .disk = disk}, control,
-                                   argument, &result), 0);
+                                   argument, &result),
+                     0);
     assert_int_equal(result.value, 0);
     assert_int_equal(result.descriptors_open, 0);
 }
@@ -69,7 +72,7 @@ stat_of(const char *path)
     return status;
 }
 
-/* --- rules ---------------------------------------------------------------------------------------------- */
+/* --- rules ------------------------------------------------------------------------------------ */
 
 static int
 open_rules(void *argument)
@@ -83,7 +86,8 @@ open_rules(void *argument)
     RMILL_ASSERT(rmill_plain_symlink("file", CWD, "link") == 0);
     RMILL_ASSERT(rmill_plain_symlink("loop", CWD, "loop") == 0);
     RMILL_ASSERT(rmill_plain_open(CWD, "missing", O_RDONLY, 0, 0) == -ENOENT);
-    RMILL_ASSERT(rmill_plain_open(CWD, "file", O_RDONLY, 0600, 0) == -EINVAL); /* Mode without O_CREAT. */
+    /* Mode without O_CREAT. */
+    RMILL_ASSERT(rmill_plain_open(CWD, "file", O_RDONLY, 0600, 0) == -EINVAL);
     RMILL_ASSERT(rmill_plain_open(CWD, "file", O_RDWR | O_CREAT | O_EXCL, 0600, 0) == -EEXIST);
     RMILL_ASSERT(rmill_plain_open(CWD, "link", O_RDWR | O_CREAT | O_EXCL, 0600, 0) == -EEXIST);
     RMILL_ASSERT(rmill_plain_open(CWD, "link", O_RDONLY | O_NOFOLLOW, 0, 0) == -ELOOP);
@@ -156,7 +160,8 @@ name_rules(void *argument)
     RMILL_ASSERT(rmill_plain_mkdir(CWD, long_name, 0755) == -ENAMETOOLONG);
     long_name[255] = '\0';
     RMILL_ASSERT(rmill_plain_mkdir(CWD, long_name, 0755) == 0);
-    RMILL_ASSERT(rmill_plain_mkdir(CWD, "a", 0755) == 0 && rmill_plain_mkdir(CWD, "a/b", 0755) == 0);
+    RMILL_ASSERT(rmill_plain_mkdir(CWD, "a", 0755) == 0 &&
+                 rmill_plain_mkdir(CWD, "a/b", 0755) == 0);
     RMILL_ASSERT(rmill_plain_rename(CWD, "a", CWD, "a/b/c", 0) == -EINVAL);
     RMILL_ASSERT(rmill_plain_unlink(CWD, "a", true) == -ENOTEMPTY);
     RMILL_ASSERT(rmill_plain_unlink(CWD, "a", false) == -EISDIR);
@@ -227,7 +232,8 @@ list_directory(void *argument)
             const struct dirent64 *entry = (const struct dirent64 *)(const void *)(buffer + at);
 
             if (entry->d_name[0] != '.') {
-                RMILL_ASSERT(entry->d_type == DT_REG && stat_of(entry->d_name).st_ino == entry->d_ino);
+                RMILL_ASSERT(entry->d_type == DT_REG &&
+                             stat_of(entry->d_name).st_ino == entry->d_ino);
                 order[count++] = entry->d_name[0];
             }
             at += entry->d_reclen;
@@ -296,7 +302,7 @@ full_disk_answers_enospc_and_space_comes_back(void **state)
     rmill_sim_disk_destroy(disk);
 }
 
-/* --- power loss ------------------------------------------------------------------------------------------- */
+/* --- power loss ------------------------------------------------------------------------------- */
 
 #define BLOCKS 4u
 
@@ -320,7 +326,8 @@ overwrite(void *argument)
     return rmill_plain_close(fd);
 }
 
-/* How many bytes of the file are 'b' after a power loss; nothing else than 'a' and 'b' may be there. */
+/* How many bytes of the file are 'b' after a power loss; nothing else than 'a' and 'b' may be
+ * there. */
 static uint32_t
 overwrite_and_lose(uint64_t seed, bool sync, bool *torn)
 {
@@ -464,7 +471,8 @@ fsync_of_one_directory_makes_a_move_durable_in_both(void **state)
         assert_int_equal(rmill_sim_disk_get(disk, "from/file", &data, &bytes), -ENOENT);
         assert_int_equal(rmill_sim_disk_get(disk, "to/file", &data, &bytes), 0);
         free(data);
-        assert_int_equal(rmill_sim_disk_get(disk, "from/first", &data, &bytes), 0); /* It came before. */
+        /* It came before. */
+        assert_int_equal(rmill_sim_disk_get(disk, "from/first", &data, &bytes), 0);
         free(data);
         if (rmill_sim_disk_get(disk, "from/last", &data, &bytes) == 0) {
             last_survived++;
@@ -554,8 +562,8 @@ shuffle_names(void *argument)
 static int
 remove_all(void *argument)
 {
-    static const char *const paths[] = {"a/x/z", "a/x", "a/y/z", "a/y", "b/x/z", "b/x",
-                                        "b/y/z", "b/y", "a",     "b"};
+    static const char *const paths[] = {"a/x/z", "a/x",   "a/y/z", "a/y", "b/x/z",
+                                        "b/x",   "b/y/z", "b/y",   "a",   "b"};
     int rounds = 0;
 
     (void)argument;

@@ -1,9 +1,11 @@
-/* The engine in the simulator: channels, flow and file operations on virtual cores, with faults, delays and power loss.
+/* The engine in the simulator: channels, flow and file operations on virtual cores, with faults,
+ * delays and power loss.
  *
- * Method: each scenario (tests/sim/scenarios.c) runs over many seeds and judges what came out: nothing lost or run twice, order
- * kept, limits respected, outputs whole. Every twentieth seed runs twice and must leave the same trace. RMILL_SIM_SEEDS sets how
- * many seeds (default 250), RMILL_SEED where they begin (default 1: the same in every run). A bad seed is printed with the command
- * that replays it; so is the seed of a panic. */
+ * Method: each scenario (tests/sim/scenarios.c) runs over many seeds and judges what came out:
+ * nothing lost or run twice, order kept, limits respected, outputs whole. Every twentieth seed
+ * runs twice and must leave the same trace. RMILL_SIM_SEEDS sets how many seeds (default 250),
+ * RMILL_SEED where they begin (default 1: the same in every run). A bad seed is printed with the
+ * command that replays it; so is the seed of a panic. */
 #include "tests/common.h"
 
 #include <stdlib.h>

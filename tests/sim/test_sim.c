@@ -1,7 +1,9 @@
-/* The simulator itself: threads, clocks, event flags, the blocking lane, ring semantics, fault rates, replay.
+/* The simulator itself: threads, clocks, event flags, the blocking lane, ring semantics, fault
+ * rates, replay.
  *
- * Method: small control functions inside rmill_sim_run over a range of seeds. What is checked inside a simulated thread is
- * checked with RMILL_ASSERT (cmocka's assertions would jump to another stack); what comes out of a run, with cmocka's. */
+ * Method: small control functions inside rmill_sim_run over a range of seeds. What is checked
+ * inside a simulated thread is checked with RMILL_ASSERT (cmocka's assertions would jump to
+ * another stack); what comes out of a run, with cmocka's. */
 #include "tests/common.h"
 
 #include <errno.h>
@@ -18,7 +20,7 @@
 
 #define SEEDS 40u
 
-/* --- threads -------------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 struct pair {
     struct rmill_seam_event *go, *answered;
@@ -67,7 +69,8 @@ woken_thread_is_never_before_its_waker(void **state)
         struct rmill_sim_result result;
 
         assert_int_equal(
-            rmill_sim_run(&(struct rmill_sim_options){.seed = seed}, ask_and_wait, &pair, &result), 0);
+            rmill_sim_run(&(struct rmill_sim_options){.seed = seed}, ask_and_wait, &pair, &result),
+            0);
         assert_int_equal(result.value, 42);
         assert_true(pair.seen_ns >= pair.asked_ns);
         assert_true(result.virtual_ns >= 4000000 && result.virtual_ns < 20000000);
@@ -98,7 +101,8 @@ race(void *argument)
     struct rmill_seam_thread *threads[3];
 
     for (int i = 0; i < 3; i++) {
-        RMILL_ASSERT(rmill_seam_thread_start(&threads[i], "race", 0, true, race_thread, &racers[i]) == 0);
+        RMILL_ASSERT(
+            rmill_seam_thread_start(&threads[i], "race", 0, true, race_thread, &racers[i]) == 0);
     }
     for (int i = 0; i < 3; i++) {
         rmill_seam_thread_join(threads[i]);
@@ -128,7 +132,7 @@ seeds_give_different_interleavings(void **state)
     assert_true(different > SEEDS / 2);
 }
 
-/* --- the blocking lane ---------------------------------------------------------------------------------- */
+/* --- the blocking lane ------------------------------------------------------------------------ */
 
 struct jobs {
     uint32_t running, running_max, done;
@@ -171,9 +175,10 @@ run_jobs(void *argument)
     jobs->all = rmill_seam_event_create();
     RMILL_ASSERT(all != NULL && rmill_blocking_create(3, &lane) == 0);
     for (int i = 0; i < 50; i++) {
-        all[i] = (struct job){.job = {.function = job_function, .argument = &all[i], .done = job_done},
-                              .jobs = jobs,
-                              .number = i};
+        all[i] =
+            (struct job){.job = {.function = job_function, .argument = &all[i], .done = job_done},
+                         .jobs = jobs,
+                         .number = i};
         rmill_blocking_submit(lane, &all[i].job);
     }
     RMILL_ASSERT(rmill_seam_event_wait(jobs->all, UINT64_MAX));
@@ -198,7 +203,7 @@ blocking_lane_runs_every_job_once(void **state)
     }
 }
 
-/* --- the ring ------------------------------------------------------------------------------------------- */
+/* --- the ring --------------------------------------------------------------------------------- */
 
 struct counted {
     struct rmill_operation operation;
@@ -272,7 +277,8 @@ sleep_thread(void *argument)
     RMILL_ASSERT(rmill_ring_create(NULL, &sleeper->ring, NULL) == 0);
     rmill_seam_event_set(sleeper->ready);
     for (int i = 0; i < 3; i++) {
-        RMILL_ASSERT(rmill_ring_enter(sleeper->ring, UINT64_MAX) == 0); /* A lost wake is a deadlock. */
+        /* A lost wake is a deadlock. */
+        RMILL_ASSERT(rmill_ring_enter(sleeper->ring, UINT64_MAX) == 0);
         sleeper->wakes++;
         rmill_seam_event_set(sleeper->stop);
     }
@@ -282,7 +288,8 @@ sleep_thread(void *argument)
 static int
 wake_thrice(void *argument)
 {
-    struct sleeper sleeper = {.ready = rmill_seam_event_create(), .stop = rmill_seam_event_create()};
+    struct sleeper sleeper = {.ready = rmill_seam_event_create(),
+                              .stop = rmill_seam_event_create()};
     struct rmill_seam_thread *thread;
     struct rmill_ring *own;
 
@@ -319,10 +326,11 @@ static int
 time_out_and_cancel(void *argument)
 {
     uint32_t *outcomes = argument;
-    struct counted timeout = {.operation = {.complete = count_completion, .opcode = RMILL_OP_TIMEOUT,
-                                            .offset = 3000000}};
+    struct counted timeout = {
+        .operation = {.complete = count_completion, .opcode = RMILL_OP_TIMEOUT, .offset = 3000000}};
     struct counted read = {.operation = {.complete = count_completion, .opcode = RMILL_OP_READ}};
-    struct counted cancel = {.operation = {.complete = count_completion, .opcode = RMILL_OP_CANCEL}};
+    struct counted cancel = {
+        .operation = {.complete = count_completion, .opcode = RMILL_OP_CANCEL}};
     char buffer[64];
     struct rmill_ring *ring;
     uint64_t before_ns = rmill_seam_now_ns();
@@ -361,12 +369,13 @@ cancel_has_every_outcome(void **state)
     (void)state;
     for (uint64_t seed = 0; seed < 4 * SEEDS; seed++) {
         assert_int_equal(rmill_sim_run(&(struct rmill_sim_options){.seed = seed},
-                                       time_out_and_cancel, outcomes, NULL), 0);
+                                       time_out_and_cancel, outcomes, NULL),
+                         0);
     }
     assert_true(outcomes[0] > 0 && outcomes[1] > 0 && outcomes[2] > 0);
 }
 
-/* --- faults and replay ---------------------------------------------------------------------------------- */
+/* --- faults and replay ------------------------------------------------------------------------ */
 
 #define TRANSFERS 2000u
 
@@ -403,8 +412,11 @@ write_often(void *argument)
     RMILL_ASSERT(fd >= 0);
     rmill_sim_faults_set(true);
     for (uint32_t i = 0; i < TRANSFERS; i++) {
-        struct counted write = {.operation = {.complete = count_completion, .opcode = RMILL_OP_WRITE,
-                                              .fd = fd, .address = buffer, .bytes = sizeof(buffer),
+        struct counted write = {.operation = {.complete = count_completion,
+                                              .opcode = RMILL_OP_WRITE,
+                                              .fd = fd,
+                                              .address = buffer,
+                                              .bytes = sizeof(buffer),
                                               .offset = rmill_sim_random() % 100000}};
 
         rmill_ring_submit(ring, &write.operation);
@@ -487,7 +499,7 @@ one_seed_gives_one_trace_byte_for_byte(void **state)
     }
 }
 
-/* --- the machine ---------------------------------------------------------------------------------------- */
+/* --- the machine ------------------------------------------------------------------------------ */
 
 static int
 choose_cores(void *argument)
@@ -515,9 +527,11 @@ cores_are_chosen_as_on_a_real_machine(void **state)
     const char *environment[] = {"RINGMILL_CORES=3", NULL};
 
     (void)state;
-    assert_int_equal(rmill_sim_run(&(struct rmill_sim_options){.cpus = 8, .nodes = 2,
-                                                               .environment = environment},
-                                   choose_cores, NULL, NULL), 0);
+    assert_int_equal(
+        rmill_sim_run(
+            &(struct rmill_sim_options){.cpus = 8, .nodes = 2, .environment = environment},
+            choose_cores, NULL, NULL),
+        0);
 }
 
 int

@@ -14,6 +14,10 @@
 /* How many fibers run between two looks at the clock. A switch costs a few ns, a look 20-70. */
 #define RUNS_PER_CLOCK 32u
 
+/* How long messages may lie while fibers run: long enough to batch what is cheap, short beside any
+ * real work. */
+#define MAIL_DELAY_NS (4 * RMILL_NS_PER_US)
+
 static void
 fiber_main(void *argument)
 {
@@ -103,10 +107,19 @@ fiber_run(struct rmill_core *core, struct rmill_fiber *fiber)
     }
 }
 
+/* Somebody waits for what this core has said, or has said something to it. */
+static bool
+mail_presses(const struct rmill_core *core)
+{
+    return core->dirty[0] != 0 ||
+           atomic_load_explicit(&core->shared.inbox[0], memory_order_relaxed) != 0;
+}
+
 void
 rmill_fibers_run(struct rmill_core *core)
 {
     uint64_t deadline_ns = core->now_ns + core->turn_ns;
+    uint64_t mail_deadline_ns = core->now_ns + MAIL_DELAY_NS;
     uint64_t run = 0;
 
     while (core->ready_first != NULL) {
@@ -119,6 +132,9 @@ rmill_fibers_run(struct rmill_core *core)
         fiber_run(core, fiber);
         run++;
         if (run % RUNS_PER_CLOCK == 0 && rmill_seam_now_ns() >= deadline_ns) {
+            break;
+        }
+        if (mail_presses(core) && rmill_seam_now_ns() >= mail_deadline_ns) {
             break;
         }
     }

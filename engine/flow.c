@@ -3,6 +3,8 @@
  * All decisions are the home core's, so nothing is shared and nothing is locked. A unit is memory
  * that changes its owner by message:
  *
+ * (A unit with neither write nor release is free again when it is committed.)
+ *
  *   home: free ─produce─▶ queued ─START─▶ core: process ─DONE─▶ home: in the reorder ring
  *   ─commit─▶ COMMITTED ─▶ core: write, release ─FINISHED─▶ home: free
  *
@@ -26,10 +28,9 @@
 
 #include "perf/record/probes.h"
 
-#define WINDOW_DEFAULT     64u
-#define WINDOW_MAX         65536u
-#define CORE_UNITS_DEFAULT 4u
-#define CORE_UNITS_MAX     4096u
+#define WINDOW_DEFAULT 64u
+#define WINDOW_MAX     65536u
+#define CORE_UNITS_MAX 4096u
 
 struct flow_unit {
     struct rmill_unit unit; /* First: steps get a pointer to it. */
@@ -69,6 +70,7 @@ struct flow {
     struct rmill_fiber *producer, *writer; /* Parked, or NULL. */
     struct unit_list to_write;             /* write_at_home: committed, in sequence. */
     bool producing, stopping, writer_live;
+    bool short_way; /* Neither write nor release: a committed unit is finished. */
     int error;
     uint64_t error_sequence;
     struct rmill_flow_statistics statistics;
@@ -199,12 +201,15 @@ unit_fiber(void *argument)
     struct flow *flow = unit->flow;
     struct rmill_core *core = rmill_core_self();
     struct flow_core *here = &flow->cores[core->index];
+    bool ends = flow->short_way; /* Read now: after DONE the flow may be gone. */
 
     unit_process(flow, unit, here);
     unit->fiber = core->running;
     send_home(unit, handle_done);
-    rmill_fiber_park(core); /* Made ready by handle_committed, which runs on this core and so not
-                             * before. */
+    if (ends) {
+        return; /* The unit is home's again. */
+    }
+    rmill_fiber_park(core); /* Made ready by handle_committed, on this core and so not before. */
     rmill_histogram_record(&here->held, rmill_seam_now_ns() - unit->queued_ns);
     if (!flow->options->write_at_home) {
         unit_write(flow, unit, here);
@@ -240,6 +245,27 @@ send_to_unit(struct flow *flow, struct flow_unit *unit,
     rmill_mail_send(flow->home, unit->unit.core, RMILL_LANE_BULK, &unit->envelope);
 }
 
+/* The unit, its place and its credits are free again. */
+static void
+home_finish(struct flow *flow, struct flow_unit *unit)
+{
+    uint32_t where = unit->unit.core;
+
+    RMILL_ASSERT(flow->places_taken[where] > 0);
+    unit_account_failure(flow, unit); /* A write may have failed. */
+    flow->places_taken[where]--;
+    flow->in_flight--;
+    flow->bytes_in_flight -= unit->unit.bytes;
+    flow->busy_slots[unit->slot / 64] &= ~(1ull << (unit->slot % 64));
+    unit->next = flow->free_units;
+    flow->free_units = unit;
+    if (flow->options->order == RMILL_FLOW_KEYED && unit->owner != where) {
+        home_dispatch_core(flow, unit->owner);
+    }
+    home_dispatch_core(flow, where);
+    fiber_wake(flow->home, &flow->producer);
+}
+
 static void
 home_commit(struct flow *flow, struct flow_unit *unit)
 {
@@ -263,6 +289,11 @@ home_commit(struct flow *flow, struct flow_unit *unit)
     if (flow->writer_live) {
         list_append(&flow->to_write, unit);
         fiber_wake(flow->home, &flow->writer);
+    } else if (flow->short_way) {
+        uint64_t now_ns = rmill_max_u64(flow->home->now_ns, unit->queued_ns);
+
+        rmill_histogram_record(&flow->cores[flow->home->index].held, now_ns - unit->queued_ns);
+        home_finish(flow, unit);
     } else {
         send_to_unit(flow, unit, handle_committed);
     }
@@ -292,27 +323,14 @@ handle_done(struct rmill_core *core, const struct rmill_message *message)
     return true;
 }
 
-/* Its core, after the write; also at home when the write happened here. */
+/* From the unit's core, after the last step there. */
 static bool
 handle_finished(struct rmill_core *core, const struct rmill_message *message)
 {
     struct flow_unit *unit = (struct flow_unit *)(uintptr_t)message->words[0];
-    struct flow *flow = unit->flow;
-    uint32_t where = unit->unit.core;
 
-    RMILL_ASSERT(core == flow->home && flow->places_taken[where] > 0);
-    unit_account_failure(flow, unit); /* A write may have failed. */
-    flow->places_taken[where]--;
-    flow->in_flight--;
-    flow->bytes_in_flight -= unit->unit.bytes;
-    flow->busy_slots[unit->slot / 64] &= ~(1ull << (unit->slot % 64));
-    unit->next = flow->free_units;
-    flow->free_units = unit;
-    if (flow->options->order == RMILL_FLOW_KEYED && unit->owner != where) {
-        home_dispatch_core(flow, unit->owner);
-    }
-    home_dispatch_core(flow, where);
-    fiber_wake(core, &flow->producer);
+    RMILL_ASSERT(core == unit->flow->home);
+    home_finish(unit->flow, unit);
     return true;
 }
 
@@ -558,6 +576,16 @@ flow_free(struct flow *flow)
     free(flow);
 }
 
+/* An even share of the window: enough that no core waits for messages, and each unit is a fiber. */
+static uint32_t
+core_units_default(const struct flow *flow)
+{
+    uint32_t share = flow->window / flow->home->core_count;
+
+    share = (uint32_t)rmill_min_u64(share, flow->home->fibers_max / 2);
+    return share > 0 ? share : 1;
+}
+
 static struct flow *
 flow_create(const struct rmill_flow_options *options)
 {
@@ -570,7 +598,8 @@ flow_create(const struct rmill_flow_options *options)
     flow->options = options;
     flow->home = home;
     flow->window = options->window != 0 ? options->window : WINDOW_DEFAULT;
-    flow->core_units = options->core_units != 0 ? options->core_units : CORE_UNITS_DEFAULT;
+    flow->core_units = options->core_units != 0 ? options->core_units : core_units_default(flow);
+    flow->short_way = options->write == NULL && options->release == NULL;
     flow->producing = true;
     uint64_t cores_bytes = (uint64_t)home->core_count * sizeof(struct flow_core);
     uint64_t stride = rmill_align_up(options->unit_bytes, 16);

@@ -293,7 +293,7 @@ struct rmill_flow_options {
     uint32_t unit_bytes; /* Size of a unit's data; 0 is allowed. */
     uint32_t window;     /* Units in flight; a power of two, at most 65536; 64. */
     uint64_t bytes_max;  /* Byte credits in flight; 0 = no bound. A larger unit runs alone. */
-    uint32_t core_units; /* Units a core has started and not finished; 4. */
+    uint32_t core_units; /* Units a core has started and not finished; an even share of window. */
     enum rmill_flow_order order;
     bool write_at_home; /* write runs on the home core in sequence (a pipe). ORDERED only. */
     bool unclaimed;     /* Idle cores do not claim. */

@@ -37,6 +37,7 @@ struct rmill_large {
     struct rmill_large *next, **link; /* Those under way. Owner: home. */
     void *handle;
     bool accepted; /* The sink wants its parts. */
+    bool told;     /* Its first damage was told. Owner: home. */
     _Atomic bool bad;
     struct rmill_hash128 leaves[];
 };
@@ -53,6 +54,7 @@ struct reader {
     const struct rmill_reader_options *options;
     struct rmill_reader_report *report;
     struct rmill_error *error; /* Written by home only. */
+    uint32_t home;
     uint64_t unit_raw_max, unit_compressed_max;
     uint32_t core_units;
     struct reader_core cores[CORES_MAX];
@@ -77,6 +79,7 @@ struct reader_unit {
     uint8_t *compressed, *raw;
     uint64_t bad_frames; /* A bit per frame. */
     struct rmill_findings findings;
+    struct rmill_findings large_findings; /* About the content of `large`. */
     /* Progress of the task that decodes. */
     uint32_t frame;
     uint64_t frame_compressed_at, frame_raw_at, frame_done;
@@ -479,7 +482,7 @@ decode_task(void *argument)
  * it. */
 static bool
 range_damaged(struct reader_unit *unit, const struct rmill_catalog_member *member, uint64_t begin,
-              uint64_t end, bool tell)
+              uint64_t end, struct rmill_findings *findings)
 {
     uint64_t raw_at = unit->raw_offset, file_at = unit->file_offset;
     uint64_t content = member->entry.raw_offset + member->entry.header_bytes;
@@ -493,13 +496,11 @@ range_damaged(struct reader_unit *unit, const struct rmill_catalog_member *membe
             uint64_t to = rmill_max_u64(rmill_min_u64(raw_end, end), content) - content;
 
             to = rmill_min_u64(to, member->entry.size);
-            if (tell) {
-                rmill_findings_add(&unit->findings, RMILL_FINDING_DAMAGE, &member->entry,
-                                   "bytes %llu to %llu are damaged (archive bytes %llu to %llu)",
-                                   (unsigned long long)rmill_min_u64(from, to),
-                                   (unsigned long long)to, (unsigned long long)file_at,
-                                   (unsigned long long)(file_at + frame->compressed_bytes));
-            }
+            rmill_findings_add(findings, RMILL_FINDING_DAMAGE, &member->entry,
+                               "bytes %llu to %llu are damaged (archive bytes %llu to %llu)",
+                               (unsigned long long)rmill_min_u64(from, to), (unsigned long long)to,
+                               (unsigned long long)file_at,
+                               (unsigned long long)(file_at + frame->compressed_bytes));
             return true;
         }
         raw_at = raw_end;
@@ -551,7 +552,8 @@ all_zero(const uint8_t *bytes, uint64_t count)
 
 /* Does the header at the member's place say what the index says? */
 static bool
-header_right(struct reader_unit *unit, const struct rmill_catalog_member *member)
+header_right(struct reader_unit *unit, const struct rmill_catalog_member *member,
+             struct rmill_findings *findings)
 {
     struct rmill_tar_parser parser = {0};
     struct rmill_entry from_tar = {0};
@@ -567,7 +569,7 @@ header_right(struct reader_unit *unit, const struct rmill_catalog_member *member
         difference = entry_difference(&from_tar, &member->entry);
     }
     if (difference != NULL) {
-        rmill_findings_add(&unit->findings, RMILL_FINDING_DAMAGE, &member->entry,
+        rmill_findings_add(findings, RMILL_FINDING_DAMAGE, &member->entry,
                            "tar header and index do not agree: %s (tar byte %llu)", difference,
                            (unsigned long long)member->entry.raw_offset);
     }
@@ -588,7 +590,8 @@ member_right(struct reader_unit *unit, const struct rmill_catalog_member *member
     const struct rmill_entry *entry = &member->entry;
     uint64_t end = rmill_entry_raw_end(entry);
 
-    if (range_damaged(unit, member, entry->raw_offset, end, true) || !header_right(unit, member)) {
+    if (range_damaged(unit, member, entry->raw_offset, end, &unit->findings) ||
+        !header_right(unit, member, &unit->findings)) {
         return false;
     }
     const uint8_t *content =
@@ -638,25 +641,24 @@ large_right(struct reader_unit *unit, const struct part *part)
     struct rmill_large *large = unit->large;
     const struct rmill_entry *entry = &large->member->entry;
     uint64_t unit_end = unit->raw_offset + unit->raw_bytes;
-    bool told = atomic_load_explicit(&large->bad, memory_order_relaxed);
+    struct rmill_findings *findings = &unit->large_findings;
 
-    if (range_damaged(unit, large->member, unit->raw_offset, unit_end, !told)) {
+    if (range_damaged(unit, large->member, unit->raw_offset, unit_end, findings)) {
         return false;
     }
-    if (unit->member_count > 0 && !header_right(unit, large->member)) {
+    if (unit->member_count > 0 && !header_right(unit, large->member, findings)) {
         return false;
     }
     bool ends = part->offset + part->bytes == entry->size;
     uint64_t whole = part->bytes % RMILL_DIGEST_LEAF_BYTES;
 
     if (part->offset % RMILL_DIGEST_LEAF_BYTES != 0 || (whole != 0 && !ends)) {
-        rmill_findings_add(&unit->findings, RMILL_FINDING_DAMAGE, entry,
+        rmill_findings_add(findings, RMILL_FINDING_DAMAGE, entry,
                            "its frames do not begin at leaves of the digest");
         return false;
     }
     if (ends && !all_zero(part->content + part->bytes, rmill_tar_padding(entry->size))) {
-        rmill_findings_add(&unit->findings, RMILL_FINDING_DAMAGE, entry,
-                           "its padding is not zeros");
+        rmill_findings_add(findings, RMILL_FINDING_DAMAGE, entry, "its padding is not zeros");
         return false;
     }
     for (uint64_t at = 0; at < part->bytes; at += RMILL_DIGEST_LEAF_BYTES) {
@@ -841,7 +843,13 @@ reader_commit(struct rmill_unit *flow_unit)
     struct reader_unit *unit = flow_unit->data;
 
     findings_tell(reader, &unit->findings);
-    if (unit->large_last) { /* From here on it is the write step's. */
+    if (unit->large != NULL && unit->large_findings.first != NULL) { /* The first says it all. */
+        if (!unit->large->told) {
+            findings_tell(reader, &unit->large_findings);
+        }
+        unit->large->told = true;
+    }
+    if (unit->large_last && flow_unit->error == 0) { /* From here on it is the write step's. */
         *unit->large->link = unit->large->next;
         if (unit->large->next != NULL) {
             unit->large->next->link = unit->large->link;
@@ -883,7 +891,7 @@ large_finish(struct reader *reader, struct rmill_large *large, bool whole)
     member->large = NULL;
     free(large);
     if (findings.first != NULL) {
-        (void)rmill_call(0, findings_tell_call, &telling);
+        (void)rmill_call(reader->home, findings_tell_call, &telling);
     }
     return code;
 }
@@ -901,18 +909,27 @@ reader_write(struct rmill_unit *flow_unit)
     return large_finish(flow_unit->context, large, true);
 }
 
+/* Of a unit the flow did not commit, or told already. */
+static void
+findings_drop(struct rmill_findings *findings)
+{
+    while (findings->first != NULL) {
+        struct rmill_finding *finding = findings->first;
+
+        findings->first = finding->next;
+        free(finding);
+    }
+    findings->last = NULL;
+}
+
 static void
 reader_release(struct rmill_unit *flow_unit)
 {
     struct reader *reader = flow_unit->context;
     struct reader_unit *unit = flow_unit->data;
 
-    while (unit->findings.first != NULL) { /* Of a unit the flow did not commit. */
-        struct rmill_finding *finding = unit->findings.first;
-
-        unit->findings.first = finding->next;
-        free(finding);
-    }
+    findings_drop(&unit->findings);
+    findings_drop(&unit->large_findings);
     if (unit->raw != NULL) {
         rmill_core_pool_put(reader->cores[flow_unit->core].pool, unit->raw);
     }
@@ -924,10 +941,11 @@ reader_release(struct rmill_unit *flow_unit)
 static void
 reader_size(struct reader *reader)
 {
-    uint64_t chunk =
-        rmill_max_u64(reader->archive->directory->options.chunk_bytes, RMILL_DIGEST_LEAF_BYTES);
+    const struct rmill_index_directory *directory = reader->archive->directory;
+    uint64_t chunk = rmill_max_u64(directory->options.chunk_bytes, RMILL_DIGEST_LEAF_BYTES);
+    uint64_t raw_max = rmill_min_u64(chunk + UNIT_SLACK_BYTES, directory->raw_bytes);
 
-    reader->unit_raw_max = rmill_align_up(chunk + UNIT_SLACK_BYTES, 4096);
+    reader->unit_raw_max = rmill_align_up(raw_max, 4096);
     reader->unit_compressed_max =
         rmill_align_up(ZSTD_compressBound(reader->unit_raw_max) + UNIT_FRAMES_MAX * 64, 4096);
     uint64_t pair = reader->unit_raw_max + reader->unit_compressed_max;
@@ -1000,6 +1018,7 @@ rmill_reader_run(const struct rmill_archive *archive, const struct rmill_reader_
     reader->options = options;
     reader->report = report;
     reader->error = error;
+    reader->home = rmill_core_index();
     reader_size(reader);
     uint64_t units = (uint64_t)reader->core_units * rmill_core_count();
     struct rmill_flow_options flow = {

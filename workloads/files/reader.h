@@ -41,8 +41,8 @@ struct rmill_findings {
     struct rmill_finding *first, *last;
 };
 
-/* Append a line; the path is escaped. Out of memory the line is lost, its kind is not: it is
- * counted in the static line "out of memory". Thread: the list's owner. */
+/* Append a line; the path is escaped. Panics out of memory: a lost line must not turn damage into
+ * success. Thread: the list's owner. */
 void rmill_findings_add(struct rmill_findings *findings, enum rmill_finding_kind kind,
                         const struct rmill_entry *entry, const char *format, ...)
     RMILL_PRINTF(4, 5);
@@ -71,8 +71,8 @@ struct rmill_reader_sink {
 };
 
 struct rmill_reader_options {
-    uint32_t depth;      /* Units in flight; 0 = 4 a core. */
-    bool checksums;      /* Also the seek table's checksums (verify). */
+    uint32_t depth; /* Units in flight; 0 = 4 a core. */
+    bool checksums; /* Also the seek table's checksums of the frames (verify). */
     _Atomic uint64_t *done_bytes; /* Raw bytes dealt with, for the eye; may be NULL. */
     _Atomic uint64_t *done_items;
 };
@@ -88,7 +88,7 @@ struct rmill_reader_report {
 
 /* Read everything. 0, also when there were findings; -errno with `error` when it had to end:
  * -EBADMSG the index contradicts itself, -ECANCELED stopped, -ENOSPC and others from the sink.
- *          Thread: fiber. */
+ * Thread: fiber. */
 int rmill_reader_run(const struct rmill_archive *archive, const struct rmill_reader_sink *sink,
                      const struct rmill_reader_options *options, struct rmill_reader_report *report,
                      struct rmill_error *error);

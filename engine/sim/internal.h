@@ -1,7 +1,8 @@
 /* engine/sim/internal.h — what the parts of the simulator know of each other.
  *
  *   sim.c      a run: options, chance, trace, result
- *   thread.c   coroutines, the scheduler, what will happen in time; lane.c: event flags, blocking lane
+ *   thread.c   coroutines, the scheduler, what will happen in time
+ *   lane.c     event flags and the blocking lane of the seam
  *   machine.c  clock, environment and cores of the seam
  *   ring.c     uring/ring.h; execute.c: what its operations do
  *   disk.c     inodes, pages, what is durable, power loss

@@ -325,6 +325,7 @@ messages(uint64_t seed, FILE *trace, struct verdict *verdict)
 /* --- copying: an ordered flow from a file to a new file that takes the place of an old one ---- */
 
 #define PIECE_MAX     6000u
+#define KEYS          5u
 #define IN_FLIGHT_MAX 64u
 
 static struct {
@@ -338,6 +339,8 @@ static struct {
     /* State. */
     struct rmill_file in, out;
     uint64_t next_commit, next_write, out_bytes;
+    uint64_t key_next[KEYS]; /* Per key: no unit before this one may come any more. */
+    uint32_t key_live[KEYS];
     uint32_t live, live_max;
     uint64_t live_bytes;
     /* Outcome. */
@@ -382,7 +385,7 @@ copy_produce(struct rmill_unit *unit)
     *piece = (struct piece){.offset = offset, .sequence = unit->sequence};
     piece->bytes = rmill_min_u64(copy.piece, copy.source_bytes - offset);
     unit->bytes = piece->bytes;
-    unit->key = copy.flow.order == RMILL_FLOW_KEYED ? unit->sequence % 5 : unit->sequence / 3;
+    unit->key = copy.flow.order == RMILL_FLOW_KEYED ? unit->sequence % KEYS : unit->sequence / 3;
     copy.live++;
     copy.live_bytes += unit->bytes;
     copy.live_max = copy.live > copy.live_max ? copy.live : copy.live_max;
@@ -410,6 +413,11 @@ copy_process(struct rmill_unit *unit)
     uint64_t first = below(piece->bytes + 1);
 
     RMILL_ASSERT(unit->core == rmill_core_index());
+    if (copy.flow.order == RMILL_FLOW_KEYED) { /* One after another, in their order. */
+        RMILL_ASSERT(copy.key_live[unit->key]++ == 0);
+        RMILL_ASSERT(unit->sequence >= copy.key_next[unit->key]);
+        copy.key_next[unit->key] = unit->sequence + 1;
+    }
     piece->data = malloc(PIECE_MAX);
     RMILL_ASSERT(piece->data != NULL);
     int64_t got = rmill_read(copy.in, piece->data, first, piece->offset);
@@ -469,6 +477,9 @@ copy_release(struct rmill_unit *unit)
     struct piece *piece = unit->data;
 
     RMILL_ASSERT(unit->core == rmill_core_index() && copy.live > 0);
+    if (copy.flow.order == RMILL_FLOW_KEYED && piece->data != NULL) {
+        RMILL_ASSERT(copy.key_live[unit->key]-- == 1);
+    }
     free(piece->data);
     piece->data = NULL;
     copy.live--;
@@ -765,7 +776,7 @@ power_run(uint64_t seed, FILE *trace, struct verdict *verdict, bool forget_sync)
 {
     copy_plan(seed, RMILL_FLOW_ORDERED);
     struct program program = {.options = engine_options(), .main_fiber = copy_main};
-    struct rmill_sim_options options = world(seed, trace, false);
+    struct rmill_sim_options options = world(seed, trace, !forget_sync && below(2) == 0);
 
     copy_plan_free();
     for (int pass = 0; pass < 3; pass++) {
@@ -796,6 +807,7 @@ power_run(uint64_t seed, FILE *trace, struct verdict *verdict, bool forget_sync)
             (void)rmill_sim_disk_list(disk, ".", name_check, verdict);
             options.power_loss_operation = 0;
             options.seed ^= 0x5555;
+            memset(options.fault_per_million, 0, sizeof(options.fault_per_million));
         } else if (content != NEW_CONTENT || verdict->run.value != 0) {
             condemn(verdict, "the restart did not bring the new output: %d", verdict->run.value);
         }

@@ -9,6 +9,7 @@
 #define COMMANDS(X) \
     X(doctor) \
     X(list) \
+    X(pack) \
     X(topo) \
     X(unpack) \
     X(verify) \

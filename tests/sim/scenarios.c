@@ -407,6 +407,25 @@ copy_task(void *argument)
 }
 
 static int
+copy_write(struct rmill_unit *unit)
+{
+    struct piece *piece = unit->data;
+
+    if (copy.flow.write_at_home) {
+        RMILL_ASSERT(rmill_core_index() == copy.home && unit->sequence >= copy.next_write);
+        copy.next_write = unit->sequence + 1;
+    } else {
+        RMILL_ASSERT(unit->core == rmill_core_index());
+    }
+    RMILL_ASSERT(!(copy.write_failed && copy.flow.write_at_home && copy.flow.stop_on_error));
+    int64_t wrote = rmill_write(copy.out, piece->data, piece->out_bytes, piece->out_offset);
+
+    copy.write_failed |= wrote < 0;
+    copy.failures += wrote < 0;
+    return wrote < 0 ? (int)wrote : 0;
+}
+
+static int
 copy_process(struct rmill_unit *unit)
 {
     struct piece *piece = unit->data;
@@ -432,6 +451,10 @@ copy_process(struct rmill_unit *unit)
         return (int)got;
     }
     rmill_task_run(copy_task, piece, below(40000));
+    if (copy.flow.write == NULL) {
+        piece->out_offset = piece->offset;
+        return copy_write(unit);
+    }
     return 0;
 }
 
@@ -450,25 +473,6 @@ copy_commit(struct rmill_unit *unit)
         copy.out_bytes += piece->out_bytes;
     }
     return 0;
-}
-
-static int
-copy_write(struct rmill_unit *unit)
-{
-    struct piece *piece = unit->data;
-
-    if (copy.flow.write_at_home) {
-        RMILL_ASSERT(rmill_core_index() == copy.home && unit->sequence >= copy.next_write);
-        copy.next_write = unit->sequence + 1;
-    } else {
-        RMILL_ASSERT(unit->core == rmill_core_index());
-    }
-    RMILL_ASSERT(!(copy.write_failed && copy.flow.write_at_home && copy.flow.stop_on_error));
-    int64_t wrote = rmill_write(copy.out, piece->data, piece->out_bytes, piece->out_offset);
-
-    copy.write_failed |= wrote < 0;
-    copy.failures += wrote < 0;
-    return wrote < 0 ? (int)wrote : 0;
 }
 
 static void
@@ -593,7 +597,7 @@ copy_plan(uint64_t seed, enum rmill_flow_order order)
         .unit_bytes = sizeof(struct piece),
         .window = 1u << below(6),
         .bytes_max = below(3) == 0 ? 0 : 1 + below(20000),
-        .core_units = 1 + (uint32_t)below(4),
+        .core_units = (uint32_t)below(5),
         .order = order,
         .write_at_home = order == RMILL_FLOW_ORDERED && below(3) == 0,
         .unclaimed = below(6) == 0,
@@ -604,6 +608,9 @@ copy_plan(uint64_t seed, enum rmill_flow_order order)
         .write = copy_write,
         .release = copy_release,
     };
+    if (order != RMILL_FLOW_ORDERED && below(3) == 0) {
+        copy.flow.write = NULL; /* The process step writes: the place is known without a commit. */
+    }
 }
 
 static void

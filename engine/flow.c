@@ -19,7 +19,10 @@
  *   I4  progress: let u be the oldest uncommitted unit. If it waits, its owner is full of units
  *       older than u (a core takes its own units in sequence, and claims only when none of its own
  *       waits), which are committed by I3's definition of u and so finish without waiting for
- *       anyone. If it runs, it waits for nobody. */
+ *       anyone. If it runs, it waits for nobody.
+ *   I5  a unit holds a fiber only while a step of it runs, so few fibers make a flow slow, but
+ *       never stop it. (With a fiber kept from process to write, younger units that wait for
+ *       their turn could hold every fiber the oldest needs.) */
 #include "engine/core.h"
 
 #include <errno.h>
@@ -37,7 +40,6 @@ struct flow_unit {
     struct flow *flow;
     struct flow_unit *next;         /* In the list it is in. Owner: home. */
     struct rmill_envelope envelope; /* Owner: home or the unit's core, as the unit. */
-    struct rmill_fiber *fiber;      /* Parked until committed. */
     uint64_t queued_ns;
     uint32_t owner, slot;
     bool skip;   /* A unit before it failed and the flow stops there. */
@@ -146,8 +148,7 @@ static bool handle_done(struct rmill_core *core, const struct rmill_message *mes
 static bool handle_finished(struct rmill_core *core, const struct rmill_message *message);
 
 /* The unit's envelope goes to and fro with the unit: home is through with it when the unit's core
- * gets the message, and the other way round. No waiter: the fiber must not be made ready for the
- * sake of the sending and again by the answer. */
+ * gets the message, and the other way round. No waiter: nobody parks for it. */
 static void
 send_home(struct flow_unit *unit, bool (*handle)(struct rmill_core *, const struct rmill_message *))
 {
@@ -174,14 +175,16 @@ unit_process(struct flow *flow, struct flow_unit *unit, struct flow_core *here)
     unit->queued_ns = end_ns; /* From here on: since when it is held. */
 }
 
+static bool
+is_to_write(const struct flow *flow, const struct flow_unit *unit)
+{
+    return flow->options->write != NULL && unit->unit.error == 0 && !unit->skip;
+}
+
 static void
 unit_write(struct flow *flow, struct flow_unit *unit, struct flow_core *here)
 {
     uint64_t begin_ns = rmill_seam_now_ns();
-
-    if (flow->options->write == NULL || unit->unit.error != 0 || unit->skip) {
-        return;
-    }
     int code = flow->options->write(&unit->unit);
     uint64_t end_ns = rmill_seam_now_ns();
 
@@ -193,45 +196,58 @@ unit_write(struct flow *flow, struct flow_unit *unit, struct flow_core *here)
                      end_ns - begin_ns);
 }
 
-/* The life of a unit on its core. */
+/* The unit is through on its core. Thread: core; parks for nothing. */
 static void
-unit_fiber(void *argument)
+unit_finish(struct flow *flow, struct flow_unit *unit)
 {
-    struct flow_unit *unit = argument;
-    struct flow *flow = unit->flow;
-    struct rmill_core *core = rmill_core_self();
-    struct flow_core *here = &flow->cores[core->index];
-    bool ends = flow->short_way; /* Read now: after DONE the flow may be gone. */
-
-    unit_process(flow, unit, here);
-    unit->fiber = core->running;
-    send_home(unit, handle_done);
-    if (ends) {
-        return; /* The unit is home's again. */
-    }
-    rmill_fiber_park(core); /* Made ready by handle_committed, on this core and so not before. */
-    rmill_histogram_record(&here->held, rmill_seam_now_ns() - unit->queued_ns);
-    if (!flow->options->write_at_home) {
-        unit_write(flow, unit, here);
-    }
     if (flow->options->release != NULL) {
         flow->options->release(&unit->unit);
     }
     send_home(unit, handle_finished);
 }
 
+/* A unit on its core, first part. The fiber ends before the commit: a unit that waits for its turn
+ * holds no fiber, so an older one always finds one (I5). */
+static void
+process_fiber(void *argument)
+{
+    struct flow_unit *unit = argument;
+
+    unit_process(unit->flow, unit, &unit->flow->cores[rmill_core_self()->index]);
+    send_home(unit, handle_done);
+}
+
+/* Second part, when there is something to write. */
+static void
+write_fiber(void *argument)
+{
+    struct flow_unit *unit = argument;
+
+    unit_write(unit->flow, unit, &unit->flow->cores[rmill_core_self()->index]);
+    unit_finish(unit->flow, unit);
+}
+
 static bool
 handle_start(struct rmill_core *core, const struct rmill_message *message)
 {
-    return rmill_fiber_start(core, unit_fiber, (void *)(uintptr_t)message->words[0]) != NULL;
+    return rmill_fiber_start(core, process_fiber, (void *)(uintptr_t)message->words[0]) != NULL;
 }
 
 static bool
 handle_committed(struct rmill_core *core, const struct rmill_message *message)
 {
     struct flow_unit *unit = (struct flow_unit *)(uintptr_t)message->words[0];
+    struct flow *flow = unit->flow;
+    bool writes = !flow->options->write_at_home && is_to_write(flow, unit);
 
-    rmill_fiber_ready(core, unit->fiber);
+    if (writes && rmill_fiber_start(core, write_fiber, unit) == NULL) {
+        return false;
+    }
+    rmill_histogram_record(&flow->cores[core->index].held,
+                           rmill_seam_now_ns() - unit->queued_ns);
+    if (!writes) {
+        unit_finish(flow, unit);
+    }
     return true;
 }
 
@@ -355,7 +371,9 @@ writer_fiber(void *argument)
                                 * stream. */
             unit->unit.error = -ECANCELED;
         }
-        unit_write(flow, unit, here);
+        if (is_to_write(flow, unit)) {
+            unit_write(flow, unit, here);
+        }
         unit_account_failure(flow, unit);
         send_to_unit(flow, unit, handle_committed);
     }
@@ -576,7 +594,8 @@ flow_free(struct flow *flow)
     free(flow);
 }
 
-/* An even share of the window: enough that no core waits for messages, and each unit is a fiber. */
+/* An even share of the window: enough that no core waits for messages, and half the fibers are left
+ * to others. */
 static uint32_t
 core_units_default(const struct flow *flow)
 {

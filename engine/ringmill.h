@@ -301,11 +301,11 @@ struct rmill_flow_options {
 
     /* Home, in a fiber: 1 = a unit, 0 = the end, -errno = stop. Not NULL. */
     int (*produce)(struct rmill_unit *unit);
-    /* The unit's core, in a fiber. Not NULL. */
+    /* The unit's core, in a fiber that ends with the step. Not NULL. */
     int (*process)(struct rmill_unit *unit);
     /* Home; must not park. May be NULL. */
     int (*commit)(struct rmill_unit *unit);
-    /* The unit's core (or home), in a fiber. May be NULL. */
+    /* The unit's core (or home), in another fiber. May be NULL. */
     int (*write)(struct rmill_unit *unit);
     /* The unit's core, last of all; must not park: give back what process took. May be NULL. */
     void (*release)(struct rmill_unit *unit);

@@ -1,7 +1,7 @@
 /* The flow: for any shape of work and any options its promises hold.
- * Method: seeded random flows (cores, window, places, byte bound, order, keys, failures, parking at
- * random points); each step checks the invariants it can see, and the end checks the sums. A
- * reference is not needed: the promises are the model. */
+ * Method: seeded random flows (cores, fibers, window, places, byte bound, order, keys, failures,
+ * parking at random points); each step checks the invariants it can see, and the end checks the
+ * sums. A reference is not needed: the promises are the model. */
 #include "tests/common.h"
 
 #include <errno.h>
@@ -25,6 +25,7 @@ struct plan { /* what one random flow does */
     uint32_t fail_write_percent;
     uint64_t produce_fails_at; /* UINT64_MAX: never */
     bool sleepy;
+    uint32_t fibers_max; /* of each core; 0: plenty */
     struct rmill_flow_options options;
 };
 
@@ -234,6 +235,9 @@ plan_of(uint64_t seed)
     };
     plan.options.write_at_home =
         plan.options.order == RMILL_FLOW_ORDERED && rmill_prng_chance(&prng, 1, 3);
+    /* The main fiber, the writer at home and one for units: with that a flow must get on. */
+    plan.fibers_max =
+        rmill_prng_chance(&prng, 1, 2) ? (uint32_t)(3 + rmill_prng_below(&prng, 3)) : 0;
     return plan;
 }
 
@@ -305,7 +309,7 @@ run_plan(const char *cores, uint64_t seed)
     struct plan plan = plan_of(seed);
     struct watch *watch = calloc(1, sizeof(*watch));
     struct rmill_engine *engine = NULL;
-    struct rmill_options options = {.cores = cores};
+    struct rmill_options options = {.cores = cores, .fibers_max = plan.fibers_max};
 
     watch->plan = &plan;
     plan.options.context = watch;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +112,21 @@ directory_load(struct rmill_archive *archive, struct rmill_error *error)
                     : rmill_index_directory_check(archive->directory, &archive->table, error);
 }
 
+/* The tables are gone, the data is not. */
+static RMILL_COLD void
+rest_advise(struct rmill_error *error)
+{
+    char what[RMILL_ERROR_ADVICE_BYTES];
+
+    if (error != NULL && strstr(error->advice, "tar ") == NULL) {
+        (void)snprintf(what, sizeof(what), "%s", error->advice);
+        (void)rmill_error_set(error, -EBADMSG,
+                              "%.400s; what is intact of the files can still be read with zstd -dc "
+                              "ARCHIVE | tar -x",
+                              what);
+    }
+}
+
 int
 rmill_archive_open(const char *path, struct rmill_archive *archive, struct rmill_error *error)
 {
@@ -138,6 +154,9 @@ rmill_archive_open(const char *path, struct rmill_archive *archive, struct rmill
     }
     if (code == 0) {
         code = directory_load(archive, error);
+    }
+    if (code == -EBADMSG) {
+        rest_advise(error);
     }
     if (code < 0) {
         rmill_archive_close(archive);

@@ -62,7 +62,7 @@ struct rmill_catalog {
     struct rmill_catalog_member *members; /* window.entry_count, in the order of the tar */
     uint32_t *by_path;                    /* Numbers of members in path order. */
     char *texts;
-    uint64_t first_number; /* Of its first entry in path order. */
+    uint64_t first_number;       /* Of its first entry in path order. */
     _Atomic uint32_t references; /* Units that still use it, and its producer: reader.c. */
 };
 
@@ -75,7 +75,7 @@ void rmill_catalog_destroy(struct rmill_catalog *catalog); /* Accepts NULL. */
  * visit that returns anything but 0 ends it, and is returned. -ENOENT: nothing at `path`. Decodes
  * one page at a time. The entry's texts live for the call. Thread: any. */
 int rmill_archive_visit(const struct rmill_archive *archive, const char *path,
-                        int (*visit)(void *context, const struct rmill_entry *entry),
-                        void *context, struct rmill_error *error);
+                        int (*visit)(void *context, const struct rmill_entry *entry), void *context,
+                        struct rmill_error *error);
 
 #endif

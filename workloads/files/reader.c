@@ -174,28 +174,59 @@ window_load(void *argument)
                               &loading->catalog, loading->reader->error);
 }
 
+/* Tell that a window's index is gone, and what still reads its files. */
+static void
+window_lost(struct reader *reader)
+{
+    struct rmill_findings findings = {0};
+    struct rmill_index_window window;
+
+    rmill_index_window_get(reader->archive->directory, reader->next_window, &window);
+    rmill_findings_add(&findings, RMILL_FINDING_DAMAGE, NULL,
+                       "%.300s; its %u entries are not read (zstd -dc ARCHIVE | tar -x may)",
+                       reader->error->advice, window.entry_count);
+    reader->error->code = 0;
+    findings_tell(reader, &findings);
+}
+
+/* The next window that can be loaded. 1: there is one; 0: no more. */
+static int
+window_load_next(struct reader *reader)
+{
+    struct window_loading loading = {.reader = reader};
+
+    for (; reader->next_window < reader->archive->directory->window_count; reader->next_window++) {
+        int code = (int)rmill_blocking_call(window_load, &loading);
+
+        if (code == 0) {
+            reader->catalog = loading.catalog;
+            reader->next_window++;
+            return 1;
+        }
+        if (code != -EBADMSG) {
+            return code;
+        }
+        window_lost(reader);
+    }
+    return 0;
+}
+
 /* 1: there is one; 0: that was the last. */
 static int
 window_next(struct reader *reader)
 {
-    struct window_loading loading = {.reader = reader};
     struct rmill_findings findings = {0};
 
     if (reader->catalog != NULL) {
         catalog_release(reader->catalog);
         reader->catalog = NULL;
     }
-    if (reader->next_window == reader->archive->directory->window_count) {
-        return 0;
-    }
-    int code = (int)rmill_blocking_call(window_load, &loading);
+    int code = window_load_next(reader);
 
-    if (code < 0) {
+    if (code != 1) {
         return code;
     }
-    reader->catalog = loading.catalog;
     atomic_store_explicit(&reader->catalog->references, 1, memory_order_relaxed);
-    reader->next_window++;
     reader->next_frame = reader->next_member = 0;
     reader->file_offset = reader->catalog->window.first_file_offset;
     reader->raw_offset = reader->catalog->window.first_raw_offset;

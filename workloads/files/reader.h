@@ -6,8 +6,9 @@
  *
  * A sink gets only content whose frame hashes, tar header and (but for a large file in pieces)
  * digest are right. What is not right becomes a finding that names the bytes, and the reading goes
- * on: damage of one part does not hide the rest. A contradiction inside the index ends it, because
- * the index is hashed: only a forger gets there.
+ * on: damage of one part does not hide the rest, and a window whose index is damaged is left out
+ * whole. Units that contradict the index they come from end the reading: the index is hashed, so
+ * only a forger gets there.
  *
  * Memory: two windows of the index, and per core `core_units` pairs of buffers of one unit. */
 #ifndef RMILL_FILES_READER_H
@@ -71,8 +72,8 @@ struct rmill_reader_sink {
 };
 
 struct rmill_reader_options {
-    uint32_t depth; /* Units in flight; 0 = 4 a core. */
-    bool checksums; /* Also the seek table's checksums of the frames (verify). */
+    uint32_t depth;               /* Units in flight; 0 = 4 a core. */
+    bool checksums;               /* Also the seek table's checksums of the frames (verify). */
     _Atomic uint64_t *done_bytes; /* Raw bytes dealt with, for the eye; may be NULL. */
     _Atomic uint64_t *done_items;
 };

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/hash.h"
@@ -15,6 +14,7 @@
 #define INSIDE         (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 #define MARKER         ".ringmill-unpack"
 #define NAME_BYTES_MAX 256u
+#define PATH_BYTES_MAX 4096u /* PATH_MAX, with the terminator. */
 
 /* --- small things ---------------------------------------------------------------------------- */
 
@@ -57,84 +57,83 @@ last_component(const char *path, uint32_t bytes, uint32_t *directory_bytes)
     return path + at;
 }
 
-/* A directory inside the target, as O_PATH descriptor; bytes 0 = the target itself. */
+/* Open the first `bytes` bytes of `path` below `from`, without following any symlink. */
 static int
-directory_open(const struct rmill_restore *restore, const char *path, uint32_t bytes)
+piece_open(int from, const char *path, uint32_t bytes, int flags, mode_t mode)
 {
-    char *copy;
-    int fd;
+    char piece[PATH_BYTES_MAX];
 
-    if (bytes == 0) {
-        return rmill_plain_open(restore->target, ".", O_PATH | O_DIRECTORY, 0, INSIDE);
+    if (bytes >= sizeof(piece)) {
+        return -ENAMETOOLONG;
     }
-    copy = strndup(path, bytes);
-    if (copy == NULL) {
-        return -ENOMEM;
+    memcpy(piece, path, bytes);
+    piece[bytes] = '\0';
+    return rmill_plain_open(from, bytes > 0 ? piece : ".", flags, mode, INSIDE);
+}
+
+/* Open a name inside the target; no bytes: the target itself. What is longer than the kernel takes
+ * at once goes in pieces, each below the one before. */
+static int
+inside_open(const struct rmill_restore *restore, const char *path, uint32_t bytes, int flags,
+            mode_t mode)
+{
+    int from = restore->target;
+
+    while (bytes >= PATH_BYTES_MAX) {
+        uint32_t cut = PATH_BYTES_MAX - 1;
+
+        while (cut > 0 && path[cut] != '/') {
+            cut--;
+        }
+        int next = cut > 0 ? piece_open(from, path, cut, O_PATH | O_DIRECTORY, 0) : -ENAMETOOLONG;
+
+        if (from != restore->target) {
+            (void)rmill_plain_close(from);
+        }
+        if (next < 0) {
+            return next;
+        }
+        from = next;
+        path += cut + 1;
+        bytes -= cut + 1;
     }
-    fd = rmill_plain_open(restore->target, copy, O_PATH | O_DIRECTORY, 0, INSIDE);
-    free(copy);
+    int fd = piece_open(from, path, bytes, flags, mode);
+
+    if (from != restore->target) {
+        (void)rmill_plain_close(from);
+    }
     return fd;
 }
 
-/* The same, making what is missing: archives of "usr/share" have no entry "usr". */
+/* A directory inside the target, as O_PATH descriptor. */
 static int
-directory_ensure(const struct rmill_restore *restore, const char *path, uint32_t bytes)
+directory_open(const struct rmill_restore *restore, const char *path, uint32_t bytes)
 {
-    int fd = directory_open(restore, path, bytes);
-
-    if (fd != -ENOENT) {
-        return fd;
-    }
-    for (uint32_t at = 1; at <= bytes; at++) {
-        if (at != bytes && path[at] != '/') {
-            continue;
-        }
-        uint32_t parent_bytes;
-        char name[NAME_BYTES_MAX];
-        const char *last = last_component(path, at, &parent_bytes);
-        uint32_t name_bytes = at - (uint32_t)(last - path);
-        int parent = directory_open(restore, path, parent_bytes);
-
-        if (parent < 0) {
-            return parent;
-        }
-        int code = -ENAMETOOLONG;
-
-        if (name_bytes < sizeof(name)) {
-            memcpy(name, last, name_bytes);
-            name[name_bytes] = '\0';
-            code = rmill_plain_mkdir(parent, name, 0777);
-        }
-        (void)rmill_plain_close(parent);
-        if (code < 0 && code != -EEXIST) {
-            return code;
-        }
-    }
-    return directory_open(restore, path, bytes);
+    return inside_open(restore, path, bytes, O_PATH | O_DIRECTORY, 0);
 }
 
-/* --- directories that were there before
- *     -------------------------------------------------------- */
+/* --- the set of directories this run made ------------------------------------------------------ */
 
-/* Only hashes: a collision makes a file go the safer, slower way. 0 is no hash. */
+/* Only seeded hashes. A collision makes a file of an old directory go the direct way, where it still
+ * replaces nothing. 0 is no hash. */
 static uint64_t
-name_hash(const char *path, uint32_t bytes)
+name_hash(const struct rmill_restore *restore, const char *path, uint32_t bytes)
 {
-    uint64_t hash = rmill_hash64(path, bytes, 0);
+    uint64_t hash = rmill_hash64(path, bytes, restore->seed);
 
     return hash != 0 ? hash : 1;
 }
 
 static bool
-old_has(const struct rmill_restore *restore, const char *path, uint32_t bytes)
+made_has(const struct rmill_restore *restore, const char *path, uint32_t bytes)
 {
-    if (restore->old_count == 0) {
+    if (restore->made_count == 0) {
         return false;
     }
-    uint64_t hash = name_hash(path, bytes), mask = restore->old_capacity - 1;
+    uint64_t hash = name_hash(restore, path, bytes), mask = restore->made_capacity - 1;
 
-    for (uint64_t at = hash & mask; restore->old[at] != 0; at = (at + 1) & mask) {
-        if (restore->old[at] == hash) {
+    for (uint64_t at = hash & mask; restore->made[at] != 0; at = (at + 1) & mask) {
+        if (restore->made[at] == hash) {
             return true;
         }
     }
@@ -142,7 +141,7 @@ old_has(const struct rmill_restore *restore, const char *path, uint32_t bytes)
 }
 
 static void
-old_put(uint64_t *table, uint64_t capacity, uint64_t hash)
+made_put(uint64_t *table, uint64_t capacity, uint64_t hash)
 {
     uint64_t at = hash & (capacity - 1);
 
@@ -153,26 +152,78 @@ old_put(uint64_t *table, uint64_t capacity, uint64_t hash)
 }
 
 static int
-old_add(struct rmill_restore *restore, const char *path, uint32_t bytes)
+made_add(struct rmill_restore *restore, const char *path, uint32_t bytes)
 {
-    if (restore->old_count * 2 >= restore->old_capacity) {
-        uint64_t capacity = restore->old_capacity != 0 ? restore->old_capacity * 2 : 64;
+    if (restore->made_count * 2 >= restore->made_capacity) {
+        uint64_t capacity = restore->made_capacity != 0 ? restore->made_capacity * 2 : 1024;
         uint64_t *larger = calloc(capacity, sizeof(uint64_t));
 
         if (larger == NULL) {
             return -ENOMEM;
         }
-        for (uint64_t i = 0; i < restore->old_capacity; i++) {
-            if (restore->old[i] != 0) {
-                old_put(larger, capacity, restore->old[i]);
+        for (uint64_t i = 0; i < restore->made_capacity; i++) {
+            if (restore->made[i] != 0) {
+                made_put(larger, capacity, restore->made[i]);
             }
         }
-        free(restore->old);
-        restore->old = larger;
-        restore->old_capacity = capacity;
+        free(restore->made);
+        restore->made = larger;
+        restore->made_capacity = capacity;
     }
-    old_put(restore->old, restore->old_capacity, name_hash(path, bytes));
-    restore->old_count++;
+    made_put(restore->made, restore->made_capacity, name_hash(restore, path, bytes));
+    restore->made_count++;
+    return 0;
+}
+
+/* Make the directory `path` in its parent, which is there. 0: this run made it; -EEXIST: something
+ * of that name is there. */
+static int
+directory_create(struct rmill_restore *restore, const char *path, uint32_t bytes, mode_t mode)
+{
+    uint32_t parent_bytes;
+    char name[NAME_BYTES_MAX];
+    const char *last = last_component(path, bytes, &parent_bytes);
+    uint32_t name_bytes = bytes - (uint32_t)(last - path);
+
+    if (name_bytes >= sizeof(name)) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(name, last, name_bytes);
+    name[name_bytes] = '\0';
+    int parent = directory_open(restore, path, parent_bytes);
+
+    if (parent < 0) {
+        return parent;
+    }
+    int code = rmill_plain_mkdir(parent, name, mode);
+
+    (void)rmill_plain_close(parent);
+    return code == 0 ? made_add(restore, path, bytes) : code;
+}
+
+/* Make a directory that has no entry of its own, and what is missing above it: archives of
+ * "usr/share" have no entry "usr". */
+static int
+directory_ensure(struct rmill_restore *restore, const char *path, uint32_t bytes)
+{
+    int fd = directory_open(restore, path, bytes);
+
+    if (fd >= 0) {
+        return rmill_plain_close(fd);
+    }
+    if (fd != -ENOENT) {
+        return fd;
+    }
+    for (uint32_t at = 1; at <= bytes; at++) {
+        if (at != bytes && path[at] != '/') {
+            continue;
+        }
+        int code = directory_create(restore, path, at, 0777);
+
+        if (code < 0 && code != -EEXIST) {
+            return code;
+        }
+    }
     return 0;
 }
 
@@ -194,7 +245,7 @@ target_open(struct rmill_restore *restore, const char *target, struct rmill_erro
         return rmill_error_set(error, restore->target, "cannot open the directory %s: %s", target,
                                rmill_errno_text(restore->target));
     }
-    return restore->target_made ? 0 : old_add(restore, "", 0);
+    return restore->target_made ? made_add(restore, "", 0) : 0;
 }
 
 /* Exclusive creation decides who is first; the lock tells a living run from a dead one. */
@@ -228,20 +279,18 @@ marker_put(struct rmill_restore *restore, const char *target, struct rmill_error
 }
 
 int
-rmill_restore_open(struct rmill_restore *restore, const char *target, uint64_t entry_count,
+rmill_restore_open(struct rmill_restore *restore, const char *target, bool owners,
                    struct rmill_error *error)
 {
     memset(restore, 0, sizeof(*restore));
     restore->target = restore->marker = -1;
-    restore->owners = geteuid() == 0;
-    restore->temporary = (uint32_t)rmill_random();
-    restore->made = calloc(entry_count / 64 + 1, sizeof(uint64_t));
-    if (restore->made == NULL) {
-        return rmill_error_set(error, -ENOMEM, "no memory to restore %llu entries",
-                               (unsigned long long)entry_count);
-    }
+    restore->owners = owners;
+    restore->seed = rmill_random();
     int code = target_open(restore, target, error);
 
+    if (code == -ENOMEM) {
+        (void)rmill_error_set(error, code, "no memory to restore");
+    }
     return code < 0 ? code : marker_put(restore, target, error);
 }
 
@@ -288,7 +337,6 @@ rmill_restore_close(struct rmill_restore *restore)
         (void)rmill_plain_close(restore->target);
     }
     free(restore->made);
-    free(restore->old);
     memset(restore, 0, sizeof(*restore));
     restore->target = restore->marker = -1;
 }
@@ -299,18 +347,6 @@ static bool
 is_root_entry(const struct rmill_entry *entry)
 {
     return entry->path_bytes == 1 && entry->path[0] == '.';
-}
-
-static void
-made_mark(struct rmill_restore *restore, uint64_t number)
-{
-    restore->made[number / 64] |= 1ull << (number % 64);
-}
-
-static bool
-made_has(const struct rmill_restore *restore, uint64_t number)
-{
-    return (restore->made[number / 64] >> (number % 64) & 1) != 0;
 }
 
 /* What is in the way of a directory: another one is fine. */
@@ -325,64 +361,69 @@ existing_accept(struct rmill_restore *restore, const struct rmill_entry *entry,
                            "something that is no directory is in its place");
         return 0;
     }
-    if (fd < 0) {
-        return entry_failed(findings, entry, fd);
-    }
-    (void)rmill_plain_close(fd);
-    return old_add(restore, entry->path, entry->path_bytes);
+    return fd < 0 ? entry_failed(findings, entry, fd) : rmill_plain_close(fd);
 }
 
 static int
-directory_make(struct rmill_restore *restore, const struct rmill_catalog_member *member,
+directory_make(struct rmill_restore *restore, const struct rmill_entry *entry,
                struct rmill_findings *findings)
 {
-    const struct rmill_entry *entry = &member->entry;
-    uint32_t parent_bytes;
-
     if (is_root_entry(entry)) {
-        if (restore->target_made) {
-            made_mark(restore, member->number);
-        }
         return 0;
     }
-    const char *name = last_component(entry->path, entry->path_bytes, &parent_bytes);
-    int parent = directory_ensure(restore, entry->path, parent_bytes);
+    int code = directory_create(restore, entry->path, entry->path_bytes, 0700);
 
-    if (parent < 0) {
-        return entry_failed(findings, entry, parent);
+    if (code == -EEXIST) {
+        return existing_accept(restore, entry, findings);
     }
-    int code = rmill_plain_mkdir(parent, name, 0700);
+    return code < 0 ? entry_failed(findings, entry, code) : 0;
+}
 
-    (void)rmill_plain_close(parent);
-    if (code == 0) {
-        made_mark(restore, member->number);
+/* The directory of the members at hand: in path order most have the one of the member before. */
+struct parent {
+    const char *path;
+    uint32_t bytes;
+    bool made;
+};
+
+static int
+parent_prepare(struct rmill_restore *restore, const struct rmill_entry *entry,
+               struct parent *parent)
+{
+    uint32_t bytes;
+
+    (void)last_component(entry->path, entry->path_bytes, &bytes);
+    if (parent->path != NULL && parent->bytes == bytes &&
+        memcmp(parent->path, entry->path, bytes) == 0) {
         return 0;
     }
-    return code == -EEXIST ? existing_accept(restore, entry, findings)
-                           : entry_failed(findings, entry, code);
+    int code = 0;
+
+    *parent = (struct parent){.path = entry->path, .bytes = bytes};
+    if (!made_has(restore, entry->path, bytes)) {
+        code = directory_ensure(restore, entry->path, bytes);
+    }
+    parent->made = made_has(restore, entry->path, bytes);
+    return is_fatal(code) ? code : 0; /* Else the member itself will meet it, and tell. */
 }
 
 int
 rmill_restore_directories(struct rmill_restore *restore, struct rmill_catalog *catalog,
                           struct rmill_findings *findings)
 {
+    struct parent parent = {0};
+
     for (uint32_t i = 0; i < catalog->window.entry_count; i++) {
         struct rmill_catalog_member *member = &catalog->members[catalog->by_path[i]];
+        int code = parent_prepare(restore, &member->entry, &parent);
 
-        if (member->entry.type == RMILL_ENTRY_DIRECTORY) {
-            int code = directory_make(restore, member, findings);
-
-            if (code < 0) {
-                return code;
-            }
+        member->in_old_directory = !parent.made;
+        if (code == 0 && member->entry.type == RMILL_ENTRY_DIRECTORY) {
+            code = directory_make(restore, &member->entry, findings);
         }
-    }
-    for (uint32_t i = 0; restore->old_count > 0 && i < catalog->window.entry_count; i++) {
-        struct rmill_catalog_member *member = &catalog->members[i];
-        uint32_t parent_bytes;
-
-        (void)last_component(member->entry.path, member->entry.path_bytes, &parent_bytes);
-        member->in_old_directory = old_has(restore, member->entry.path, parent_bytes);
+        if (code < 0) {
+            return code;
+        }
     }
     return 0;
 }
@@ -394,16 +435,42 @@ times_of(const struct rmill_entry *entry, struct timespec times[2])
     times[1] = (struct timespec){.tv_sec = (time_t)entry->mtime_s, .tv_nsec = entry->mtime_ns};
 }
 
+/* Not everything can be kept everywhere: a warning, and no set-id bits for a wrong owner. */
+static void
+attribute_failed(struct rmill_findings *findings, const struct rmill_entry *entry, const char *what,
+                 int code)
+{
+    rmill_findings_add(findings, RMILL_FINDING_WARNING, entry, "its %s cannot be kept: %s", what,
+                       rmill_errno_text(code));
+}
+
+static bool
+is_refusal(int code)
+{
+    return code == -EPERM || code == -EACCES || code == -EINVAL || code == -EOPNOTSUPP;
+}
+
 /* Owner first, because a change of owner clears the set-id bits; times last. */
 static int
-attributes_set(const struct rmill_restore *restore, int fd, const struct rmill_entry *entry)
+attributes_set(const struct rmill_restore *restore, int fd, const struct rmill_entry *entry,
+               struct rmill_findings *findings)
 {
     struct timespec times[2];
+    uint32_t mode = entry->mode;
     int code = restore->owners ? rmill_plain_chown(fd, "", entry->uid, entry->gid) : 0;
 
     times_of(entry, times);
+    if (is_refusal(code)) {
+        attribute_failed(findings, entry, "owner", code);
+        mode &= 0777;
+        code = 0;
+    }
     if (code == 0) {
-        code = rmill_plain_chmod(fd, entry->mode);
+        code = rmill_plain_chmod(fd, mode);
+        if (is_refusal(code)) {
+            attribute_failed(findings, entry, "mode", code);
+            code = 0;
+        }
     }
     return code == 0 ? rmill_plain_times(fd, "", times) : code;
 }
@@ -413,20 +480,20 @@ rmill_restore_directories_end(struct rmill_restore *restore, const struct rmill_
                               struct rmill_findings *findings)
 {
     for (uint32_t i = catalog->window.entry_count; i-- > 0;) {
-        const struct rmill_catalog_member *member = &catalog->members[catalog->by_path[i]];
+        const struct rmill_entry *entry = &catalog->members[catalog->by_path[i]].entry;
+        uint32_t bytes = is_root_entry(entry) ? 0 : entry->path_bytes;
 
-        if (member->entry.type != RMILL_ENTRY_DIRECTORY || !made_has(restore, member->number)) {
+        if (entry->type != RMILL_ENTRY_DIRECTORY || !made_has(restore, entry->path, bytes)) {
             continue;
         }
-        int fd = rmill_plain_open(restore->target, member->entry.path,
-                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, INSIDE);
-        int code = fd < 0 ? fd : attributes_set(restore, fd, &member->entry);
+        int fd = inside_open(restore, entry->path, bytes, O_RDONLY | O_DIRECTORY, 0);
+        int code = fd < 0 ? fd : attributes_set(restore, fd, entry, findings);
 
         if (fd >= 0) {
             (void)rmill_plain_close(fd);
         }
         if (code < 0) {
-            code = entry_failed(findings, &member->entry, code);
+            code = entry_failed(findings, entry, code);
         }
         if (code < 0) {
             return code;
@@ -449,21 +516,8 @@ static int
 making_open_at(struct rmill_restore *restore, const struct rmill_entry *entry,
                struct making *making)
 {
-    int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-
-    making->fd = rmill_plain_open(restore->target, entry->path, flags, 0600, INSIDE);
-    if (making->fd == -ENOENT) { /* Its directory has no entry of its own. */
-        uint32_t parent_bytes;
-
-        (void)last_component(entry->path, entry->path_bytes, &parent_bytes);
-        int parent = directory_ensure(restore, entry->path, parent_bytes);
-
-        if (parent < 0) {
-            return parent;
-        }
-        (void)rmill_plain_close(parent);
-        making->fd = rmill_plain_open(restore->target, entry->path, flags, 0600, INSIDE);
-    }
+    making->fd = inside_open(restore, entry->path, entry->path_bytes,
+                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     return making->fd < 0 ? making->fd : 0;
 }
 
@@ -476,7 +530,7 @@ making_open_temporary(struct rmill_restore *restore, const struct rmill_entry *e
     struct stat status;
     int code;
 
-    making->parent = directory_ensure(restore, entry->path, parent_bytes);
+    making->parent = directory_open(restore, entry->path, parent_bytes);
     if (making->parent < 0) {
         return making->parent;
     }
@@ -485,7 +539,7 @@ making_open_temporary(struct rmill_restore *restore, const struct rmill_entry *e
         return code == 0 ? -EEXIST : code;
     }
     (void)snprintf(making->temporary, sizeof(making->temporary), ".ringmill-%08x-%llu.tmp",
-                   restore->temporary,
+                   (uint32_t)restore->seed,
                    (unsigned long long)atomic_fetch_add_explicit(&restore->next_temporary, 1,
                                                                  memory_order_relaxed));
     making->fd = rmill_plain_open(making->parent, making->temporary,
@@ -530,10 +584,10 @@ making_undo(const struct rmill_restore *restore, const struct rmill_entry *entry
 /* Close it under its final name (`code` 0), or take it away. */
 static int
 making_close(struct rmill_restore *restore, const struct rmill_entry *entry, struct making *making,
-             int code)
+             int code, struct rmill_findings *findings)
 {
     if (code == 0) {
-        code = attributes_set(restore, making->fd, entry);
+        code = attributes_set(restore, making->fd, entry, findings);
     }
     int close_code = rmill_plain_close(making->fd);
 
@@ -571,7 +625,7 @@ rmill_restore_file(struct rmill_restore *restore, const struct rmill_catalog_mem
 
             code = written < 0 ? (int)written : 0;
         }
-        code = making_close(restore, entry, &making, code);
+        code = making_close(restore, entry, &making, code, findings);
     }
     return code < 0 ? entry_failed(findings, entry, code) : 0;
 }
@@ -596,7 +650,7 @@ rmill_restore_large_begin(struct rmill_restore *restore, const struct rmill_cata
     /* Not fallocate: a file system without it would write zeros. */
     code = rmill_plain_truncate(large->making.fd, member->entry.size);
     if (code < 0) {
-        code = making_close(restore, &member->entry, &large->making, code);
+        code = making_close(restore, &member->entry, &large->making, code, findings);
         free(large);
         return entry_failed(findings, &member->entry, code);
     }
@@ -619,7 +673,8 @@ rmill_restore_large_end(struct rmill_restore *restore, const struct rmill_catalo
                         struct rmill_restore_large *large, bool good,
                         struct rmill_findings *findings)
 {
-    int code = making_close(restore, &member->entry, &large->making, good ? 0 : -ECANCELED);
+    int code =
+        making_close(restore, &member->entry, &large->making, good ? 0 : -ECANCELED, findings);
 
     free(large);
     return !good || code == 0 ? 0 : entry_failed(findings, &member->entry, code);
@@ -628,11 +683,12 @@ rmill_restore_large_end(struct rmill_restore *restore, const struct rmill_catalo
 /* --- links ------------------------------------------------------------------------------------ */
 
 static int
-symlink_make(struct rmill_restore *restore, const struct rmill_entry *entry)
+symlink_make(struct rmill_restore *restore, const struct rmill_entry *entry,
+             struct rmill_findings *findings)
 {
     uint32_t parent_bytes;
     const char *name = last_component(entry->path, entry->path_bytes, &parent_bytes);
-    int parent = directory_ensure(restore, entry->path, parent_bytes);
+    int parent = directory_open(restore, entry->path, parent_bytes);
     struct timespec times[2];
 
     if (parent < 0) {
@@ -643,6 +699,10 @@ symlink_make(struct rmill_restore *restore, const struct rmill_entry *entry)
 
     if (code == 0 && restore->owners) {
         code = rmill_plain_chown(parent, name, entry->uid, entry->gid);
+        if (is_refusal(code)) {
+            attribute_failed(findings, entry, "owner", code);
+            code = 0;
+        }
     }
     if (code == 0) {
         code = rmill_plain_times(parent, name, times);
@@ -677,7 +737,7 @@ hardlink_make(struct rmill_restore *restore, const struct rmill_entry *entry)
     if (rmill_pathname_check(entry->link, entry->link_bytes, NULL) < 0) {
         return -EXDEV;
     }
-    int parent = directory_ensure(restore, entry->path, parent_bytes);
+    int parent = directory_open(restore, entry->path, parent_bytes);
     struct stat status;
 
     if (parent < 0) {
@@ -687,7 +747,7 @@ hardlink_make(struct rmill_restore *restore, const struct rmill_entry *entry)
     int target = code == 0 ? directory_open(restore, entry->link, target_bytes) : code;
 
     code = target < 0 ? target : 0;
-    if (code == 0 && old_has(restore, entry->link, target_bytes)) {
+    if (code == 0 && !made_has(restore, entry->link, target_bytes)) {
         code = target_ours(target, target_name, entry);
     }
     if (code == 0) {
@@ -715,7 +775,7 @@ rmill_restore_links(struct rmill_restore *restore, const struct rmill_catalog *c
             continue; /* Found damaged: told already. */
         }
         if (entry->type == RMILL_ENTRY_SYMLINK) {
-            code = symlink_make(restore, entry);
+            code = symlink_make(restore, entry, findings);
         } else if (entry->type == RMILL_ENTRY_HARDLINK) {
             code = hardlink_make(restore, entry);
             if (code == -ENOENT) {

@@ -25,21 +25,20 @@
 #include "workloads/files/reader.h"
 
 struct rmill_restore {
-    int target;          /* O_PATH | O_DIRECTORY */
-    int marker;          /* Locked; -1: none. */
-    bool target_made;    /* This run made the target. */
-    bool owners;         /* Give files to the owners recorded: only root can. */
-    uint64_t *made;      /* A bit per entry number: a directory this run made. */
-    uint64_t *old;       /* Hashes of the names of directories that were there; open addressing. */
-    uint64_t old_count, old_capacity;
-    uint32_t temporary;  /* A number for temporary names of this run. */
+    int target;       /* O_PATH | O_DIRECTORY */
+    int marker;       /* Locked; -1: none. */
+    bool target_made; /* This run made the target. */
+    bool owners;      /* Give files to the owners recorded: only root can. */
+    uint64_t seed;    /* Of the hashes below, and for temporary names of this run. */
+    uint64_t *made;   /* Hashes of the names of directories this run made; open addressing. */
+    uint64_t made_count, made_capacity;
     _Atomic uint64_t files, bytes;
     _Atomic uint64_t next_temporary;
 };
 
 /* Open or make the target and put the marker into it. -EBUSY: another run is at it; -ESTALE: one
  * was cut off; others from the system; `error` says what to do. */
-int rmill_restore_open(struct rmill_restore *restore, const char *target, uint64_t entry_count,
+int rmill_restore_open(struct rmill_restore *restore, const char *target, bool owners,
                        struct rmill_error *error);
 
 /* Everything is in place: sync when asked, take the marker away. 0 or -errno with `error`. */
@@ -48,7 +47,8 @@ int rmill_restore_finish(struct rmill_restore *restore, bool sync, struct rmill_
 /* Close; without a finish before, the marker stays. */
 void rmill_restore_close(struct rmill_restore *restore);
 
-/* Home: the directories of a window; marks members whose directory was there before. */
+/* Home: the directories of a window, also such as have no entry; marks members whose directory was
+ * there before. */
 int rmill_restore_directories(struct rmill_restore *restore, struct rmill_catalog *catalog,
                               struct rmill_findings *findings);
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/job.h"
@@ -85,7 +86,8 @@ outcome(struct unpack_job *unpack)
         return rmill_command_fail(line, "%llu entr%s could not be restored; everything else was",
                                   (unsigned long long)lost, lost == 1 ? "y" : "ies");
     }
-    return count[RMILL_FINDING_LEFT_OUT] > 0 ? RMILL_EXIT_INCOMPLETE : RMILL_EXIT_DONE;
+    return count[RMILL_FINDING_LEFT_OUT] + count[RMILL_FINDING_WARNING] > 0 ? RMILL_EXIT_INCOMPLETE
+                                                                            : RMILL_EXIT_DONE;
 }
 
 static int
@@ -99,6 +101,7 @@ run(struct rmill_command_line *line)
         .options = {.archive = line->arguments[0],
                     .target = rmill_line_string(line, "to", NULL),
                     .depth = (uint32_t)rmill_line_number(line, "depth", 0),
+                    .owners = geteuid() == 0,
                     .unsynced = strcmp(rmill_line_string(line, "sync", "end"), "none") == 0,
                     .told = finding_told},
         .json = rmill_line_has(line, "json"),
@@ -150,7 +153,7 @@ const struct rmill_command rmill_command_unpack = {
         "and left out. Nothing is written outside DIR, through symlinks or otherwise, and nothing "
         "that exists is replaced: it is listed and kept.\n\n"
         "Exit status 0: all restored; 1: damage, or the target refused something; 3: some entries "
-        "exist already and were kept.",
+        "exist already and were kept, or an owner or a mode could not be set.",
     .examples = "ringmill unpack home.tar.zst --to /srv/restored\n"
                 "# do not wait for the disk\n"
                 "ringmill unpack home.tar.zst --to /tmp/look --sync none",

@@ -116,6 +116,10 @@ window_end(struct ending *ending, uint32_t index, bool links)
     struct rmill_catalog *catalog = NULL;
     int code = rmill_catalog_load(&unpacking->archive, index, &catalog, unpacking->error);
 
+    if (code == -EBADMSG) { /* The reader has told of it. */
+        unpacking->error->code = 0;
+        return 0;
+    }
     if (code < 0) {
         return code;
     }
@@ -215,9 +219,9 @@ rmill_unpack_run(const struct rmill_unpack_options *options, struct rmill_unpack
     }
     totals_show(unpacking);
     unpacking->good = calloc(report->entry_count / 64 + 1, sizeof(*unpacking->good));
-    code = unpacking->good != NULL ? rmill_restore_open(&unpacking->restore, options->target,
-                                                        report->entry_count, error)
-                                   : rmill_error_set(error, -ENOMEM, "no memory to unpack");
+    code = unpacking->good != NULL
+               ? rmill_restore_open(&unpacking->restore, options->target, options->owners, error)
+               : rmill_error_set(error, -ENOMEM, "no memory to unpack");
     if (code == 0) {
         code = unpack_all(unpacking);
     }

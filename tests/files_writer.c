@@ -370,15 +370,14 @@ files_get(const char *path, struct rmill_buffer *bytes)
 }
 
 int
-files_engine_run(int (*main_fiber)(void *argument), void *argument, uint64_t arena_bytes)
+files_engine_run(const struct rmill_options *options, int (*main_fiber)(void *argument),
+                 void *argument)
 {
-    struct rmill_options options = {
-        .cores = "2", .unpinned = true, .spin_ns = 1, .arena_bytes = arena_bytes};
     struct rmill_engine *engine = NULL;
     struct rmill_error error = {0};
     int result = -1;
 
-    if (rmill_engine_create(&options, &engine, &error) != 0 ||
+    if (rmill_engine_create(options, &engine, &error) != 0 ||
         rmill_engine_start(engine, main_fiber, argument, &error) != 0) {
         rmill_engine_destroy(engine);
         fail_msg("%s", error.advice);

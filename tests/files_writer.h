@@ -52,8 +52,10 @@ void files_archive_write(struct files_member *members, uint32_t count,
 void files_put(const char *path, const void *data, size_t bytes);
 void files_get(const char *path, struct rmill_buffer *bytes);
 
-/* Run `main_fiber(argument)` on a new engine of two cores with `arena_bytes` each, to its end, and
- * return its value. Fails the test when the engine cannot start. */
-int files_engine_run(int (*main_fiber)(void *argument), void *argument, uint64_t arena_bytes);
+/* Run `main_fiber(argument)` on a new engine to its end and return its value. Fails the test when the
+ * engine cannot start. */
+struct rmill_options;
+int files_engine_run(const struct rmill_options *options, int (*main_fiber)(void *argument),
+                     void *argument);
 
 #endif

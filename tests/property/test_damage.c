@@ -206,6 +206,9 @@ trial_main(void *argument)
 static void
 trial_run(struct trial *trial, const struct files_options *options, uint64_t one_of)
 {
+    struct rmill_options engine = {
+        .cores = "2", .unpinned = true, .spin_ns = 1, .arena_bytes = RMILL_READER_ARENA_BYTES};
+
     trial->one_of = one_of;
     trial->random = rmill_prng_seeded(seed_get());
     if (access("/dev/shm", W_OK) == 0) { /* Thousands of small trees: not on a disk. */
@@ -217,7 +220,7 @@ trial_run(struct trial *trial, const struct files_options *options, uint64_t one
     files_archive_build(trial->members, trial->member_count, options, &trial->bytes);
     files_put(trial->archive, trial->bytes.data, trial->bytes.bytes);
     trial->count = trial->bytes.bytes;
-    assert_int_equal(files_engine_run(trial_main, trial, RMILL_READER_ARENA_BYTES), 0);
+    assert_int_equal(files_engine_run(&engine, trial_main, trial), 0);
     directory_remove(trial->folder);
     rmill_buffer_deinit(&trial->bytes);
     if (trial->passed > 0) {

@@ -294,6 +294,5 @@ rmill_should_yield(void)
 {
     const struct rmill_core *core = rmill_core_self();
 
-    return atomic_load_explicit(&core->shared.inbox[0], memory_order_relaxed) != 0 ||
-           core->ready_first != NULL || rmill_ring_ready(core->ring);
+    return core->ready_first != NULL || rmill_mail_waiting(core) || rmill_ring_ready(core->ring);
 }

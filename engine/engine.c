@@ -306,6 +306,8 @@ rmill_engine_start(struct rmill_engine *engine, int (*main_fiber)(void *argument
     RMILL_ASSERT(!engine->was_started);
     engine->main_fiber = main_fiber;
     engine->main_argument = argument;
+    engine->options.ring_entries =
+        rmill_seam_ring_entries(engine->options.ring_entries, engine->core_count);
     engine->event_wakes = engine->core_count > 1 && !rmill_seam_wakes_by_message();
     threads_start(engine);
     (void)rmill_seam_event_wait(engine->started, UINT64_MAX);

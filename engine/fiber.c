@@ -111,8 +111,13 @@ fiber_run(struct rmill_core *core, struct rmill_fiber *fiber)
 static bool
 mail_presses(const struct rmill_core *core)
 {
-    return core->dirty[0] != 0 ||
-           atomic_load_explicit(&core->shared.inbox[0], memory_order_relaxed) != 0;
+    uint64_t presses = 0;
+
+    for (uint32_t word = 0; word <= (core->core_count - 1) / 64; word++) {
+        presses |= core->dirty[word];
+        presses |= atomic_load_explicit(&core->shared.inbox[word], memory_order_relaxed);
+    }
+    return presses != 0;
 }
 
 void
@@ -131,8 +136,9 @@ rmill_fibers_run(struct rmill_core *core)
         }
         fiber_run(core, fiber);
         run++;
-        if (run % RUNS_PER_CLOCK == 0 && rmill_seam_now_ns() >= deadline_ns) {
-            break;
+        if (run % RUNS_PER_CLOCK == 0 &&
+            (rmill_ring_ready(core->ring) || rmill_seam_now_ns() >= deadline_ns)) {
+            break; /* Fibers that only yield must not hold completions up. */
         }
         if (mail_presses(core) && rmill_seam_now_ns() >= mail_deadline_ns) {
             break;

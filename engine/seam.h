@@ -49,6 +49,10 @@ int rmill_seam_cores_choose(const char *spec, struct rmill_seam_core *cores, uin
 /* Memory this process may use in all: the machine's, or the smallest limit of its cgroups. */
 uint64_t rmill_seam_memory_limit_bytes(void);
 
+/* How many entries each of `cores` rings should have so that all of them fit under the limit of locked
+ * memory: `wanted`, or fewer. The first ring must not take what the last one needs. */
+uint32_t rmill_seam_ring_entries(uint32_t wanted, uint32_t cores);
+
 /* A message from one ring wakes a thread that sleeps in another: seen to work just now. False:
  * wakes go by event descriptor. Set-up only. */
 bool rmill_seam_wakes_by_message(void);

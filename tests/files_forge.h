@@ -1,4 +1,5 @@
-/* tests/files_forge.h — rmill_index_window_* without the checks of what is written; files_forge.c. */
+/* tests/files_forge.h — rmill_index_window_* without the checks of what is written;
+ * files_forge.c. */
 #ifndef RMILL_TESTS_FILES_FORGE_H
 #define RMILL_TESTS_FILES_FORGE_H
 

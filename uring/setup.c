@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -141,6 +142,9 @@ map(struct io_uring *ring, const struct io_uring_params *params, struct rmill_se
     return 0;
 }
 
+#define RETRIES_MAX 20
+#define RETRY_NS    (10 * 1000 * 1000) /* 0.2 s in all. */
+
 static int
 too_old(struct rmill_error *error)
 {
@@ -161,6 +165,13 @@ rmill_setup_open(struct rmill_setup *setup, struct io_uring *ring, struct rmill_
     while (fd == -ENOMEM && setup->sq_entries > RMILL_SETUP_ENTRIES_MIN) {
         setup->sq_entries /= 2;
         setup->cq_entries /= 2;
+        fd = climb_down(setup, &params);
+    }
+    /* The kernel gives the memory of a ring that ended back a moment later, by a worker of its own. */
+    for (int tries = 0; fd == -ENOMEM && tries < RETRIES_MAX; tries++) {
+        const struct timespec moment = {.tv_nsec = RETRY_NS};
+
+        (void)nanosleep(&moment, NULL);
         fd = climb_down(setup, &params);
     }
     if (fd < 0) {

@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "numa/cgroup.h"
 #include "numa/topology.h"
 #include "uring/selftest.h"
+
+#define RING_ENTRIES_MIN 32u
 
 uint64_t
 rmill_seam_now_ns(void)
@@ -105,12 +108,37 @@ rmill_seam_memory_limit_bytes(void)
     return limit;
 }
 
+/* What the kernel counts as locked for a ring: submission entries of 64 bytes, and eight times as many
+ * completions of 16 with the ring's head. */
+static uint64_t
+ring_bytes(uint64_t entries)
+{
+    return rmill_align_up(entries * 64, 4096) + rmill_align_up(entries * 8 * 16 + 1024, 4096);
+}
+
+uint32_t
+rmill_seam_ring_entries(uint32_t wanted, uint32_t cores)
+{
+    struct rlimit limit;
+    uint32_t entries = wanted;
+
+    if (geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
+        limit.rlim_cur == RLIM_INFINITY) {
+        return wanted;
+    }
+    while (entries > RING_ENTRIES_MIN && cores * ring_bytes(entries) > limit.rlim_cur / 2) {
+        entries /= 2;
+    }
+    return entries;
+}
+
 bool
 rmill_seam_wakes_by_message(void)
 {
+    const struct rmill_ring_options small = {.entries = RING_ENTRIES_MIN};
     struct rmill_selftest result;
 
     /* What cannot be tried here fails again, with its own words, when the cores make their
      * rings. */
-    return rmill_selftest_run(NULL, &result, NULL) < 0 || result.message_wake;
+    return rmill_selftest_run(&small, &result, NULL) < 0 || result.message_wake;
 }

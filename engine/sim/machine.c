@@ -142,3 +142,10 @@ rmill_seam_memory_limit_bytes(void)
 {
     return RMILL_GIB(16);
 }
+
+uint32_t
+rmill_seam_ring_entries(uint32_t wanted, uint32_t cores)
+{
+    (void)cores;
+    return wanted;
+}

@@ -112,10 +112,11 @@ directory_open(const struct rmill_restore *restore, const char *path, uint32_t b
     return inside_open(restore, path, bytes, O_PATH | O_DIRECTORY, 0);
 }
 
-/* --- the set of directories this run made ------------------------------------------------------ */
+/* --- the set of directories this run made
+ *     ------------------------------------------------------ */
 
-/* Only seeded hashes. A collision makes a file of an old directory go the direct way, where it still
- * replaces nothing. 0 is no hash. */
+/* Only seeded hashes. A collision makes a file of an old directory go the direct way, where it
+ * still replaces nothing. 0 is no hash. */
 static uint64_t
 name_hash(const struct rmill_restore *restore, const char *path, uint32_t bytes)
 {

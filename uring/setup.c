@@ -167,7 +167,8 @@ rmill_setup_open(struct rmill_setup *setup, struct io_uring *ring, struct rmill_
         setup->cq_entries /= 2;
         fd = climb_down(setup, &params);
     }
-    /* The kernel gives the memory of a ring that ended back a moment later, by a worker of its own. */
+    /* The kernel gives the memory of a ring that ended back a moment later, by a worker of its
+     * own. */
     for (int tries = 0; fd == -ENOMEM && tries < RETRIES_MAX; tries++) {
         const struct timespec moment = {.tv_nsec = RETRY_NS};
 

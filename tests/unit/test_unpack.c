@@ -1,8 +1,8 @@
 /* Goal: what an archive holds is restored as it was; whatever it asks for, nothing outside the
  * target is touched and nothing that exists is replaced.
  *
- * Method: honest and hostile archives from tests/files_writer.h are unpacked by rmill_unpack_run on a
- * real engine into a folder that has a neighbour, "outside", which must stay as it was. */
+ * Method: honest and hostile archives from tests/files_writer.h are unpacked by rmill_unpack_run on
+ * a real engine into a folder that has a neighbour, "outside", which must stay as it was. */
 #include "tests/common.h"
 
 #include <dirent.h>

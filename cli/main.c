@@ -8,6 +8,7 @@
 #include "cli/help.h"
 #include "cli/options.h"
 #include "cli/registry.h"
+#include "cli/streams.h"
 
 /* Output that could not be written is a failure, however well the command itself went. */
 static int
@@ -64,6 +65,9 @@ main(int argc, char **argv)
 {
     const struct rmill_command *command;
 
+    if (rmill_streams_hold() < 0) {
+        return RMILL_EXIT_FAILED; /* Whatever is said would go astray. */
+    }
     /* A closed pipe is an error of write(), reported like any other. */
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {

@@ -31,29 +31,37 @@ operation_complete(struct rmill_operation *operation)
     rmill_fiber_ready(core, self->fiber);
 }
 
-/* Submit and park until the answer is there; again while the verdict says retry. Returns the
- * result. */
+/* Submit and park until the answer is there. Returns the result. */
 static int32_t
-operation_run(struct rmill_core *core, struct rmill_operation *operation)
+operation_once(struct rmill_core *core, const struct rmill_operation *operation)
 {
-    struct fiber_operation self;
+    struct fiber_operation self = {.operation = *operation, .fiber = core->running};
 
-    for (;;) {
-        self.operation = *operation;
-        self.operation.complete = operation_complete;
-        self.fiber = core->running;
-        rmill_core_trace(core, RMILL_TRACE_OP_SUBMIT, operation->opcode, operation->offset,
-                         operation->bytes);
-        RMILL_PROBE3(op_submit, core->index, operation->opcode, operation->bytes);
-        rmill_ring_submit(core->ring, &self.operation);
-        rmill_fiber_park(core);
-        enum rmill_verdict verdict =
-            rmill_verdict_of((enum rmill_opcode)operation->opcode, self.operation.result);
+    self.operation.complete = operation_complete;
+    rmill_core_trace(core, RMILL_TRACE_OP_SUBMIT, operation->opcode, operation->offset,
+                     operation->bytes);
+    RMILL_PROBE3(op_submit, core->index, operation->opcode, operation->bytes);
+    rmill_ring_submit(core->ring, &self.operation);
+    rmill_fiber_park(core);
+    return self.operation.result;
+}
 
-        if (verdict != RMILL_VERDICT_RETRY) {
-            return self.operation.result;
+/* Run it, again while the verdict says retry. Returns the result. */
+static int32_t
+operation_run(struct rmill_core *core, const struct rmill_operation *operation)
+{
+    int32_t result;
+    uint32_t tries = 0;
+
+    do {
+        result = operation_once(core, operation);
+        if (operation->opcode == RMILL_OP_OPEN && result == -EAGAIN &&
+            ++tries == RMILL_OPEN_TRIES_MAX) {
+            break;
         }
-    }
+    } while (rmill_verdict_of((enum rmill_opcode)operation->opcode, result) ==
+             RMILL_VERDICT_RETRY);
+    return result;
 }
 
 static void

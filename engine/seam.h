@@ -18,6 +18,10 @@
 
 #include "base/error.h"
 
+/* An open is tried so often when it says EAGAIN: RESOLVE_BENEATH raced with a rename. Bounded, for
+ * RESOLVE_CACHED and a lease say it for good. */
+#define RMILL_OPEN_TRIES_MAX 100u
+
 /* Time and chance ------------------------------------------------------------------------------ */
 
 uint64_t rmill_seam_now_ns(void);        /* Monotonic. Thread: any. */

@@ -1,6 +1,7 @@
 /* engine/linux/files.c — the plain file calls of engine/ringmill.h, part 4, as system calls. EINTR
  * is retried here. */
 #include "engine/ringmill.h"
+#include "engine/seam.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,11 +27,12 @@ rmill_plain_open(int directory, const char *path, int flags, mode_t mode, uint64
 {
     struct open_how how = {
         .flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
+    uint32_t tries = 0;
     int64_t result;
 
     do { /* EAGAIN: a rename raced with RESOLVE_BENEATH; openat2(2) says to try again. */
         RETRY(result, syscall(SYS_openat2, directory, path, &how, sizeof(how)));
-    } while (result < 0 && errno == EAGAIN && resolve != 0);
+    } while (result < 0 && errno == EAGAIN && ++tries < RMILL_OPEN_TRIES_MAX);
     return answer(result);
 }
 

@@ -602,6 +602,35 @@ streams_have_no_offset(void **state)
 }
 
 static int
+open_cached_main(void *argument)
+{
+    struct rmill_file file;
+    int64_t fd;
+    int code;
+
+    code = rmill_open(AT_FDCWD, argument, O_RDONLY, 0, RESOLVE_CACHED, &file);
+    assert_true(code == 0 || code == -EAGAIN || code == -EINVAL);
+    if (code == 0) {
+        assert_int_equal(rmill_close(&file), 0);
+    }
+    fd = rmill_plain_open(AT_FDCWD, argument, O_RDONLY | O_CREAT, 0600, RESOLVE_CACHED);
+    assert_int_equal(fd, -EAGAIN); /* The kernel never creates from its cache alone. */
+    return 0;
+}
+
+static void
+open_that_says_again_for_good_is_given_up(void **state)
+{
+    char directory[256], path[300];
+
+    (void)state;
+    directory_create(directory);
+    (void)snprintf(path, sizeof(path), "%s/none", directory);
+    assert_int_equal(run_on("1", open_cached_main, path), 0);
+    directory_remove(directory);
+}
+
+static int
 pool_main(void *argument)
 {
     struct rmill_core_pool *pool = rmill_core_pool_create(1000, 3);
@@ -648,6 +677,7 @@ main(void)
         cmocka_unit_test(blocking_calls_run_beside_the_core),
         cmocka_unit_test(file_operations_do_what_they_say),
         cmocka_unit_test(streams_have_no_offset),
+        cmocka_unit_test(open_that_says_again_for_good_is_given_up),
         cmocka_unit_test(pools_are_bounded),
     };
 

@@ -186,6 +186,8 @@ window_lost(struct reader *reader)
                        "%.300s; its %u entries are not read (zstd -dc ARCHIVE | tar -x may)",
                        reader->error->advice, window.entry_count);
     reader->error->code = 0;
+    reader->report->unread_windows++;
+    reader->report->unread_entries += window.entry_count;
     findings_tell(reader, &findings);
 }
 

@@ -80,6 +80,7 @@ struct rmill_reader_options {
 
 struct rmill_reader_report {
     uint64_t count[RMILL_FINDING_KINDS];
+    uint64_t unread_windows, unread_entries; /* Whose index is damaged; one finding each window. */
     uint64_t bytes_in_flight_max;
     struct rmill_flow_statistics flow;
 };

@@ -55,8 +55,9 @@ outcome(struct unpack_job *unpack)
 {
     const struct rmill_command_line *line = unpack->job.line;
     const uint64_t *count = unpack->report.reader.count;
-    uint64_t lost =
-        count[RMILL_FINDING_DAMAGE] + count[RMILL_FINDING_REFUSED] + count[RMILL_FINDING_FAILED];
+    uint64_t lost = count[RMILL_FINDING_DAMAGE] + count[RMILL_FINDING_REFUSED] +
+                    count[RMILL_FINDING_FAILED] - unpack->report.reader.unread_windows +
+                    unpack->report.reader.unread_entries;
     char bytes[32];
 
     if (unpack->job.result == -ECANCELED) {

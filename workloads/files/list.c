@@ -175,18 +175,30 @@ entry_print(void *context, const struct rmill_entry *entry)
     return job->json ? json_print(entry) : text_print(job, entry);
 }
 
-/* The names asked for as they were typed, without trailing slashes. */
+/* What was typed, as names are stored: without a leading "/" or "./" and without slashes behind. */
+static char *
+stored_name(const char *asked)
+{
+    while (asked[0] == '/' || (asked[0] == '.' && asked[1] == '/')) {
+        asked++;
+    }
+    char *name = strdup(asked[0] != '\0' ? asked : ".");
+
+    for (size_t bytes = name != NULL ? strlen(name) : 0; bytes > 1 && name[bytes - 1] == '/';
+         bytes--) {
+        name[bytes - 1] = '\0';
+    }
+    return name;
+}
+
 static int
 asked_visit(struct list_job *job, const struct rmill_archive *archive, const char *asked)
 {
-    char *path = strdup(asked);
+    char *path = stored_name(asked);
     int code;
 
     if (path == NULL) {
         return rmill_error_set(&job->error, -ENOMEM, "no memory for a name");
-    }
-    for (size_t bytes = strlen(path); bytes > 1 && path[bytes - 1] == '/'; bytes--) {
-        path[bytes - 1] = '\0';
     }
     code = rmill_archive_visit(archive, path, entry_print, job, &job->error);
     if (code == -ENOENT) {

@@ -33,6 +33,7 @@
 /* A regular file of more than one leaf. Made by home; its parts fill `leaves` from their cores,
  * each its own elements; read again when the last part was committed, which orders all of it. */
 struct rmill_large {
+    struct rmill_catalog *catalog; /* Holds it: `member` must outlive the last unit too. */
     struct rmill_catalog_member *member;
     struct rmill_large *next, **link; /* Those under way. Owner: home. */
     void *handle;
@@ -290,6 +291,8 @@ large_create(struct reader *reader, struct rmill_catalog_member *member)
     if (large == NULL) {
         return NULL;
     }
+    large->catalog = reader->catalog;
+    atomic_fetch_add_explicit(&large->catalog->references, 1, memory_order_relaxed);
     large->member = member;
     member->large = large;
     large->next = reader->large_first;
@@ -922,6 +925,7 @@ large_finish(struct reader *reader, struct rmill_large *large, bool whole)
             reader->sink->large_end(reader->sink->context, member, large->handle, good, &findings);
     }
     member->large = NULL;
+    catalog_release(large->catalog);
     free(large);
     if (findings.first != NULL) {
         (void)rmill_call(reader->home, findings_tell_call, &telling);

@@ -185,6 +185,9 @@ unpack_all(struct unpacking *unpacking)
     int code = rmill_reader_run(&unpacking->archive, &sink, &options, &unpacking->report->reader,
                                 unpacking->error);
 
+    if (code < 0 && code != -EBADMSG && code != -ECANCELED) {
+        rmill_error_prefix(unpacking->error, "%s", unpacking->options->target);
+    }
     if (code == 0) {
         code = (int)rmill_blocking_call(end_call, &ending);
         findings_tell(unpacking, &ending.findings);

@@ -8,8 +8,8 @@
  *     large   a run of chunks of one larger file, a frame each; the first has the headers,
  *             the last the padding
  *
- * and the last unit of an archive ends in the two zero blocks. A unit may come out shorter than laid
- * out, when a small member cannot be read after all, never longer. Pure. */
+ * and the last unit of an archive ends in the two zero blocks. A unit may come out shorter than
+ * laid out, when a small member cannot be read after all, never longer. Pure. */
 #ifndef RMILL_FILES_LAYOUT_H
 #define RMILL_FILES_LAYOUT_H
 

@@ -106,7 +106,7 @@ target_look(const char *path, struct rmill_output *output, struct rmill_error *e
     int code = rmill_plain_stat(output->directory, output->name, &status);
 
     if (code >= 0 && !S_ISREG(status.st_mode)) {
-        code = rmill_error_set(error, S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL,
+        code = rmill_error_set(error, S_ISDIR(status.st_mode) ? -EISDIR : -EEXIST,
                                "%s exists and is no regular file; it would be replaced", shown);
     } else if (code >= 0) {
         output->replaces = true;

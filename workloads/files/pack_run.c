@@ -203,9 +203,7 @@ filler(void *argument)
     rmill_latch_done(&job->filler);
 }
 
-/* ---- failure
- * -------------------------------------------------------------------------------------------------
- * */
+/* ---- failure --------------------------------------------------------------------------------- */
 
 /* Nothing more will be committed: whoever waits for that goes on. On home. */
 static int64_t
@@ -256,9 +254,7 @@ job_fail(struct pack_job *job, int code, const char *what)
     return code;
 }
 
-/* ---- produce
- * -------------------------------------------------------------------------------------------------
- * */
+/* ---- produce --------------------------------------------------------------------------------- */
 
 static int
 window_take(struct pack_job *job)
@@ -425,14 +421,19 @@ produce(struct rmill_unit *flow_unit)
 
 /* ---- the index of a window ------------------------------------------------------------------- */
 
-/* On home: wait until all units of the window are committed. */
+struct window_wait {
+    const struct pack_job *job;
+    struct pack_window *window;
+};
+
+/* On home: wait until all units of the window are committed, or never will be. */
 static int64_t
 window_wait(void *argument)
 {
-    struct pack_unit *unit = argument;
-    struct pack_window *window = unit->window;
+    struct window_wait *wait = argument;
+    struct pack_window *window = wait->window;
 
-    if (window->pending > 0) {
+    if (window->pending > 0 && !wait->job->abandoned) {
         window->waited_for = true;
         rmill_semaphore_acquire(&window->committed);
     }
@@ -473,7 +474,8 @@ static int
 index_process(struct pack_job *job, struct pack_unit *unit)
 {
     struct pack_window *window = unit->window;
-    int code = (int)rmill_call(job->home, window_wait, unit);
+    struct window_wait wait = {.job = job, .window = window};
+    int code = (int)rmill_call(job->home, window_wait, &wait);
 
     if (code < 0 || window->frame_count == 0) {
         return code;
@@ -511,9 +513,7 @@ process(struct rmill_unit *flow_unit)
                     : 0;
 }
 
-/* ---- commit
- * -------------------------------------------------------------------------------------------------
- * */
+/* ---- commit ---------------------------------------------------------------------------------- */
 
 static int
 frames_commit(struct pack_job *job, struct pack_window *window, const struct pack_unit *unit)
@@ -691,9 +691,7 @@ release(struct rmill_unit *flow_unit)
     rmill_pack_release(flow_unit->context, flow_unit->data);
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------------
- * */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 uint64_t
 rmill_pack_arena_bytes(const struct rmill_pack_options *options)

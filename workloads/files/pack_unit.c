@@ -359,6 +359,10 @@ press(void *argument)
     struct pack_unit *unit = pressing->unit;
     uint64_t out_bytes;
 
+    if (rmill_stopping()) { /* At a high level a unit takes seconds. */
+        pressing->error = -ECANCELED;
+        return RMILL_TASK_DONE;
+    }
     if (unit->large != NULL && pressing->leaf_at < unit->layout.bytes) {
         leaf_hash(pressing);
     } else if (!pressing->in_frame) {

@@ -58,7 +58,7 @@ static bool
 verify_passes(struct trial *trial)
 {
     struct rmill_reader_sink sink = {.context = trial, .told = finding_count};
-    struct rmill_reader_options options = {.checksums = true, .depth = 2};
+    struct rmill_reader_options options = {.frame_hashes = true, .depth = 2};
     struct rmill_reader_report report = {0};
     struct rmill_archive archive;
     struct rmill_error error = {0};

@@ -226,7 +226,7 @@ read_main(void *argument)
                                      .large_end = large_end_keep,
                                      .told = finding_keep};
     /* One unit at a time in all: the sink above is not made for two cores at once. */
-    struct rmill_reader_options options = {.checksums = true, .depth = 1};
+    struct rmill_reader_options options = {.frame_hashes = true, .depth = 1};
     struct rmill_archive archive;
 
     reading->code = rmill_archive_open(path, &archive, &reading->error);

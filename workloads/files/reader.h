@@ -73,7 +73,7 @@ struct rmill_reader_sink {
 
 struct rmill_reader_options {
     uint32_t depth;               /* Units in flight; 0 = 4 a core. */
-    bool checksums;               /* Also the seek table's checksums of the frames (verify). */
+    bool frame_hashes;            /* Also both hashes of each frame's raw bytes (verify). */
     _Atomic uint64_t *done_bytes; /* Raw bytes dealt with, for the eye; may be NULL. */
     _Atomic uint64_t *done_items;
 };

@@ -51,7 +51,7 @@ verify_main(void *argument)
     struct rmill_archive archive;
     struct rmill_reader_sink sink = {.context = verify, .told = finding_told};
     struct rmill_reader_options options = {.depth = verify->depth,
-                                           .checksums = true,
+                                           .frame_hashes = true,
                                            .done_bytes = &verify->job.progress.done_bytes,
                                            .done_items = &verify->job.progress.done_items};
     int code = rmill_archive_open(verify->path, &archive, &verify->error);

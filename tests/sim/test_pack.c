@@ -5,8 +5,9 @@
  * unless it listed something.
  *
  * Method: a made tree with links, an old archive, and for each seed another world: delays, short
- * counts, EINTR, EAGAIN; in some also EIO, ENOSPC, ENOMEM, a power cut before a chosen operation. The
- * reference comes from a calm world with one core. RMILL_SIM_SEEDS says how many seeds (default 60). */
+ * counts, EINTR, EAGAIN; in some also EIO, ENOSPC, ENOMEM, a power cut before a chosen operation.
+ * The reference comes from a calm world with one core. RMILL_SIM_SEEDS says how many seeds
+ * (default 60). */
 #include "tests/common.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* tests/unit/test_layout.c — where units and frames begin and end.
  *
- * Goal: the borders of docs/FORMAT.md, section 4, for any sizes. Method: random windows; every member
- * must be covered once, in order, and no small member or leaf may be cut by a unit. */
+ * Goal: the borders of docs/FORMAT.md, section 4, for any sizes. Method: random windows; every
+ * member must be covered once, in order, and no small member or leaf may be cut by a unit. */
 #include "tests/common.h"
 
 #include <stdlib.h>

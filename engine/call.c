@@ -157,6 +157,15 @@ blocking_done(struct rmill_blocking_job *job)
     rmill_mail_post_foreign(call->core, &call->post);
 }
 
+static enum rmill_progress_kind
+blocking_task(void *argument)
+{
+    struct rmill_blocking_job *job = argument;
+
+    job->result = job->function(job->argument);
+    return RMILL_TASK_DONE;
+}
+
 int64_t
 rmill_blocking_call(int64_t (*function)(void *argument), void *argument)
 {
@@ -167,7 +176,11 @@ rmill_blocking_call(int64_t (*function)(void *argument), void *argument)
         .core = core,
         .fiber = core->running};
 
-    rmill_blocking_submit(core->blocking, &call.job);
+    if (!rmill_blocking_submit(core->blocking, &call.job)) {
+        /* No thread to be had: it blocks the core, but on the large stack, not on the fiber's. */
+        rmill_task_run(blocking_task, &call.job, 0);
+        return call.job.result;
+    }
     rmill_fiber_park(core);
     return call.job.result;
 }

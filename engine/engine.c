@@ -222,6 +222,9 @@ core_thread(void *argument)
     }
     thread_left(engine);
     (void)rmill_seam_event_wait(engine->left, UINT64_MAX);
+    if (code == 0) {
+        rmill_mail_take_foreign(core); /* Posts that came after the last turn still run. */
+    }
     rmill_core_deinit(core);
     rmill_thread_self = NULL;
 }
@@ -303,7 +306,7 @@ int
 rmill_engine_start(struct rmill_engine *engine, int (*main_fiber)(void *argument), void *argument,
                    struct rmill_error *error)
 {
-    RMILL_ASSERT(!engine->was_started);
+    RMILL_ASSERT(engine->main_fiber == NULL); /* Once only, also after a start that failed. */
     engine->main_fiber = main_fiber;
     engine->main_argument = argument;
     engine->options.ring_entries =

@@ -59,8 +59,7 @@ operation_run(struct rmill_core *core, const struct rmill_operation *operation)
             ++tries == RMILL_OPEN_TRIES_MAX) {
             break;
         }
-    } while (rmill_verdict_of((enum rmill_opcode)operation->opcode, result) ==
-             RMILL_VERDICT_RETRY);
+    } while (rmill_verdict_of((enum rmill_opcode)operation->opcode, result) == RMILL_VERDICT_RETRY);
     return result;
 }
 

@@ -42,6 +42,8 @@ struct flow_unit {
     struct rmill_envelope envelope; /* Owner: home or the unit's core, as the unit. */
     uint64_t queued_ns;
     uint32_t owner, slot;
+    uint32_t core; /* Home's own copies: a step may scribble on what it is shown. */
+    uint64_t bytes;
     bool skip;   /* A unit before it failed and the flow stops there. */
     bool failed; /* Its error has been accounted for. */
 };
@@ -243,8 +245,7 @@ handle_committed(struct rmill_core *core, const struct rmill_message *message)
     if (writes && rmill_fiber_start(core, write_fiber, unit) == NULL) {
         return false;
     }
-    rmill_histogram_record(&flow->cores[core->index].held,
-                           rmill_seam_now_ns() - unit->queued_ns);
+    rmill_histogram_record(&flow->cores[core->index].held, rmill_seam_now_ns() - unit->queued_ns);
     if (!writes) {
         unit_finish(flow, unit);
     }
@@ -258,20 +259,20 @@ send_to_unit(struct flow *flow, struct flow_unit *unit,
              bool (*handle)(struct rmill_core *, const struct rmill_message *))
 {
     unit->envelope.message = (struct rmill_message){.handle = handle, .words = {(uintptr_t)unit}};
-    rmill_mail_send(flow->home, unit->unit.core, RMILL_LANE_BULK, &unit->envelope);
+    rmill_mail_send(flow->home, unit->core, RMILL_LANE_BULK, &unit->envelope);
 }
 
 /* The unit, its place and its credits are free again. */
 static void
 home_finish(struct flow *flow, struct flow_unit *unit)
 {
-    uint32_t where = unit->unit.core;
+    uint32_t where = unit->core;
 
     RMILL_ASSERT(flow->places_taken[where] > 0);
     unit_account_failure(flow, unit); /* A write may have failed. */
     flow->places_taken[where]--;
     flow->in_flight--;
-    flow->bytes_in_flight -= unit->unit.bytes;
+    flow->bytes_in_flight -= unit->bytes;
     flow->busy_slots[unit->slot / 64] &= ~(1ull << (unit->slot % 64));
     unit->next = flow->free_units;
     flow->free_units = unit;
@@ -388,7 +389,7 @@ static void
 home_start(struct flow *flow, struct flow_unit *unit, uint32_t core)
 {
     flow->places_taken[core]++;
-    unit->unit.core = core;
+    unit->core = unit->unit.core = core;
     if (core != unit->owner) {
         flow->statistics.claimed++;
         rmill_core_trace(flow->home, RMILL_TRACE_FLOW_CLAIM, core, unit->unit.sequence,
@@ -536,11 +537,12 @@ unit_launch(struct flow *flow, struct flow_unit *unit)
 {
     struct rmill_flow_statistics *s = &flow->statistics;
 
-    wait_for_bytes(flow, unit->unit.bytes);
+    unit->bytes = unit->unit.bytes;
+    wait_for_bytes(flow, unit->bytes);
     flow->produced++;
     flow->in_flight++;
-    flow->bytes_in_flight += unit->unit.bytes;
-    s->bytes += unit->unit.bytes;
+    flow->bytes_in_flight += unit->bytes;
+    s->bytes += unit->bytes;
     s->units_in_flight_max = (uint32_t)rmill_max_u64(s->units_in_flight_max, flow->in_flight);
     s->bytes_in_flight_max = rmill_max_u64(s->bytes_in_flight_max, flow->bytes_in_flight);
     rmill_core_trace(flow->home, RMILL_TRACE_FLOW_PRODUCE, 0, unit->unit.sequence,

@@ -68,6 +68,8 @@ rmill_mail_send_parking(struct rmill_core *core, uint32_t to, enum rmill_lane_in
 {
     struct rmill_envelope envelope = {.message = *message};
 
+    RMILL_ASSERT(core->running != NULL && !core->in_task); /* Only a fiber can wait for room. */
+
     rmill_mail_send(core, to, lane, &envelope);
     if (RMILL_UNLIKELY(envelope.queued)) {
         envelope.waiter = core->running;

@@ -189,7 +189,9 @@ int rmill_fallocate(struct rmill_file file, int mode, uint64_t offset,
                     uint64_t bytes); /* Thread: fiber. */
 
 /* Register an open file with every core's ring, so that operations skip the descriptor look-up.
- * -ENFILE: table full (the file goes on working unregistered). Thread: fiber. */
+ * -ENFILE: table full; -EOPNOTSUPP: a ring has none; -EINVAL: shared already. The file goes on
+ *          working
+ * unregistered. Thread: fiber. */
 int rmill_file_share(struct rmill_file *file);
 
 /* ---- 4. Plain calls: the same file system by ordinary system calls --------------------------- */
@@ -285,8 +287,10 @@ enum rmill_flow_order {
 
 /* Every step returns 0 or -errno. A step that fails sets unit->error; then `write` is left out for
  * that unit, `commit` (told by unit->error) and `release` still run. With stop_on_error nothing
- * more is produced, units after the failed one are neither committed nor written, only released,
- * and rmill_flow_run returns the error of the lowest failed sequence. */
+ * more is produced, units after one whose process or commit failed are neither committed nor
+ * written, only released, and rmill_flow_run returns the error of the lowest failed sequence. (A
+ * write fails after its commit: later units may have been committed and written by then, but for
+ * write_at_home.) */
 struct rmill_flow_options {
     const char *name;    /* For statistics and traces; static. */
     void *context;
@@ -329,8 +333,9 @@ struct rmill_flow_statistics {
 };
 
 /* Run a flow from this fiber's core (its home) to the end. 0, or the first error as above;
- * -ECANCELED when the engine was stopped before produce gave the end; -ENOMEM. `statistics` may be
- * NULL. Thread: fiber. */
+ * -ECANCELED when the engine was stopped before produce gave the end; -ENOMEM; -EINVAL for options
+ * that make no sense; -EAGAIN when write_at_home finds no free fiber. `statistics` may be NULL.
+ * Thread: fiber. */
 int rmill_flow_run(const struct rmill_flow_options *options,
                    struct rmill_flow_statistics *statistics);
 

@@ -53,8 +53,8 @@ int rmill_seam_cores_choose(const char *spec, struct rmill_seam_core *cores, uin
 /* Memory this process may use in all: the machine's, or the smallest limit of its cgroups. */
 uint64_t rmill_seam_memory_limit_bytes(void);
 
-/* How many entries each of `cores` rings should have so that all of them fit under the limit of locked
- * memory: `wanted`, or fewer. The first ring must not take what the last one needs. */
+/* How many entries each of `cores` rings should have so that all of them fit under the limit of
+ * locked memory: `wanted`, or fewer. The first ring must not take what the last one needs. */
 uint32_t rmill_seam_ring_entries(uint32_t wanted, uint32_t cores);
 
 /* A message from one ring wakes a thread that sleeps in another: seen to work just now. False:
@@ -97,9 +97,8 @@ struct rmill_blocking;
 /* `threads_max` helpers, started when first needed, allowed on every CPU of the process.
  * -ENOMEM. */
 int rmill_blocking_create(uint32_t threads_max, struct rmill_blocking **lane);
-/* Queue a job; never refuses (jobs are the submitter's memory). Runs it on the caller when no
- * helper can be started. */
-void rmill_blocking_submit(struct rmill_blocking *lane, struct rmill_blocking_job *job);
+/* Queue a job. False: not one helper could be started, and nothing happened: run it elsewhere. */
+bool rmill_blocking_submit(struct rmill_blocking *lane, struct rmill_blocking_job *job);
 /* No job may be queued or running. Joins the helpers. NULL is allowed. */
 void rmill_blocking_destroy(struct rmill_blocking *lane);
 

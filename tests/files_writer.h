@@ -52,8 +52,8 @@ void files_archive_write(struct files_member *members, uint32_t count,
 void files_put(const char *path, const void *data, size_t bytes);
 void files_get(const char *path, struct rmill_buffer *bytes);
 
-/* Run `main_fiber(argument)` on a new engine to its end and return its value. Fails the test when the
- * engine cannot start. */
+/* Run `main_fiber(argument)` on a new engine to its end and return its value. Fails the test when
+ * the engine cannot start. */
 struct rmill_options;
 int files_engine_run(const struct rmill_options *options, int (*main_fiber)(void *argument),
                      void *argument);

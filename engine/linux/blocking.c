@@ -95,7 +95,7 @@ helper_ensure(struct rmill_blocking *lane)
     return lane->thread_count > 0;
 }
 
-void
+bool
 rmill_blocking_submit(struct rmill_blocking *lane, struct rmill_blocking_job *job)
 {
     job->next = NULL;
@@ -113,9 +113,7 @@ rmill_blocking_submit(struct rmill_blocking *lane, struct rmill_blocking_job *jo
         (void)pthread_cond_signal(&lane->work);
     }
     (void)pthread_mutex_unlock(&lane->mutex);
-    if (!helped) {
-        job_run(job);
-    }
+    return helped;
 }
 
 void

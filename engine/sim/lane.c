@@ -132,7 +132,7 @@ helper_main(void *argument)
     }
 }
 
-void
+bool
 rmill_blocking_submit(struct rmill_blocking *lane, struct rmill_blocking_job *job)
 {
     struct rmill_sim *sim = rmill_sim_self();
@@ -144,9 +144,7 @@ rmill_blocking_submit(struct rmill_blocking *lane, struct rmill_blocking_job *jo
         lane->thread_count++;
     }
     if (lane->thread_count == 0) {
-        job_run(sim, job);
-        job->done(job);
-        return;
+        return false;
     }
     job->next = NULL;
     if (lane->first == NULL) {
@@ -158,6 +156,7 @@ rmill_blocking_submit(struct rmill_blocking *lane, struct rmill_blocking_job *jo
     for (struct waiter *at = lane->idle; at != NULL; at = at->next) {
         rmill_sim_thread_wake(sim, at->thread, rmill_sim_clock(sim)); /* All: they race for it. */
     }
+    return true;
 }
 
 void

@@ -108,8 +108,8 @@ rmill_seam_memory_limit_bytes(void)
     return limit;
 }
 
-/* What the kernel counts as locked for a ring: submission entries of 64 bytes, and eight times as many
- * completions of 16 with the ring's head. */
+/* What the kernel counts as locked for a ring: submission entries of 64 bytes, and eight times as
+ * many completions of 16 with the ring's head. */
 static uint64_t
 ring_bytes(uint64_t entries)
 {

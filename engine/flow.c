@@ -9,8 +9,8 @@
  *   ─commit─▶ COMMITTED ─▶ core: write, release ─FINISHED─▶ home: free
  *
  * Home knows how many units every core holds. A core with a free place gets the oldest waiting unit
- * whose key it owns; has it none, the oldest waiting unit of all: that is how idle cores claim,
- * without asking anybody.
+ * whose key it owns; has it none, the oldest of another core, of its own node first: that is how
+ * idle cores claim, without asking anybody.
  *
  * Invariants
  *   I1  units in flight <= window; their bytes <= bytes_max, or one unit alone is in flight
@@ -417,24 +417,28 @@ own_take(struct flow *flow, uint32_t core)
     return NULL;
 }
 
-/* The oldest waiting unit of all. */
+/* The oldest waiting unit that `core` may claim: of its own node's cores first, else of all. */
 static struct flow_unit *
-claim_take(struct flow *flow)
+claim_take(struct flow *flow, uint32_t core)
 {
-    struct unit_list *oldest = NULL;
+    struct unit_list *oldest[2] = {NULL, NULL}; /* of any node, of the same */
 
     if (flow->options->unclaimed || flow->options->order == RMILL_FLOW_KEYED) {
         return NULL;
     }
-    for (uint32_t core = 0; core < flow->home->core_count; core++) {
-        struct unit_list *queue = &flow->queues[core];
+    for (uint32_t owner = 0; owner < flow->home->core_count; owner++) {
+        struct unit_list *queue = &flow->queues[owner];
+        bool near = flow->home->engine->cores[owner]->node == flow->home->engine->cores[core]->node;
 
         if (queue->first != NULL &&
-            (oldest == NULL || queue->first->unit.sequence < oldest->first->unit.sequence)) {
-            oldest = queue;
+            (oldest[near] == NULL ||
+             queue->first->unit.sequence < oldest[near]->first->unit.sequence)) {
+            oldest[near] = queue;
         }
     }
-    return oldest != NULL ? list_take_after(oldest, NULL) : NULL;
+    struct unit_list *from = oldest[1] != NULL ? oldest[1] : oldest[0];
+
+    return from != NULL ? list_take_after(from, NULL) : NULL;
 }
 
 static void
@@ -444,7 +448,7 @@ home_dispatch_core(struct flow *flow, uint32_t core)
         struct flow_unit *unit = own_take(flow, core);
 
         if (unit == NULL) {
-            unit = claim_take(flow);
+            unit = claim_take(flow, core);
         }
         if (unit == NULL) {
             return;

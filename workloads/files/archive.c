@@ -496,6 +496,19 @@ window_frame_check(const struct rmill_archive *archive, uint32_t index,
     return code;
 }
 
+static void
+catalog_destroy(struct rmill_catalog *catalog)
+{
+    if (catalog == NULL) {
+        return;
+    }
+    free(catalog->frames);
+    free(catalog->members);
+    free(catalog->by_path);
+    free(catalog->texts);
+    free(catalog);
+}
+
 static struct rmill_catalog *
 catalog_allocate(const struct rmill_archive *archive, uint32_t index)
 {
@@ -506,6 +519,7 @@ catalog_allocate(const struct rmill_archive *archive, uint32_t index)
     }
     rmill_index_window_get(archive->directory, index, &catalog->window);
     catalog->index = index;
+    atomic_init(&catalog->references, 1);
     for (uint32_t before = 0; before < index; before++) {
         struct rmill_index_window window;
 
@@ -518,7 +532,7 @@ catalog_allocate(const struct rmill_archive *archive, uint32_t index)
     catalog->members = calloc((uint64_t)catalog->window.entry_count + 1, sizeof(*catalog->members));
     catalog->by_path = calloc((uint64_t)catalog->window.entry_count + 1, sizeof(uint32_t));
     if (catalog->frames == NULL || catalog->members == NULL || catalog->by_path == NULL) {
-        rmill_catalog_destroy(catalog);
+        catalog_destroy(catalog);
         return NULL;
     }
     return catalog;
@@ -547,7 +561,7 @@ rmill_catalog_load(const struct rmill_archive *archive, uint32_t index, struct r
     rmill_index_decoder_destroy(loading.decoder);
     free(loading.scratch);
     if (code < 0) {
-        rmill_catalog_destroy(loading.catalog);
+        catalog_destroy(loading.catalog);
         return code;
     }
     *out = loading.catalog;
@@ -555,14 +569,17 @@ rmill_catalog_load(const struct rmill_archive *archive, uint32_t index, struct r
 }
 
 void
-rmill_catalog_destroy(struct rmill_catalog *catalog)
+rmill_catalog_keep(struct rmill_catalog *catalog)
 {
-    if (catalog == NULL) {
-        return;
+    atomic_fetch_add_explicit(&catalog->references, 1, memory_order_relaxed);
+}
+
+void
+rmill_catalog_release(struct rmill_catalog *catalog)
+{
+    /* acq_rel: whoever frees has seen all that the others did with it. */
+    if (catalog != NULL &&
+        atomic_fetch_sub_explicit(&catalog->references, 1, memory_order_acq_rel) == 1) {
+        catalog_destroy(catalog);
     }
-    free(catalog->frames);
-    free(catalog->members);
-    free(catalog->by_path);
-    free(catalog->texts);
-    free(catalog);
 }

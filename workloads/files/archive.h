@@ -63,13 +63,16 @@ struct rmill_catalog {
     uint32_t *by_path;                    /* Numbers of members in path order. */
     char *texts;
     uint64_t first_number;       /* Of its first entry in path order. */
-    _Atomic uint32_t references; /* Units that still use it, and its producer: reader.c. */
+    _Atomic uint32_t references; /* Whoever still uses it; 1 after load. */
 };
 
 /* Load and check window `index`. 0, or -errno with `error` and *catalog NULL. Thread: any. */
 int rmill_catalog_load(const struct rmill_archive *archive, uint32_t index,
                        struct rmill_catalog **catalog, struct rmill_error *error);
-void rmill_catalog_destroy(struct rmill_catalog *catalog); /* Accepts NULL. */
+
+/* One more user, and one less: the last frees it. Release accepts NULL. Thread: any. */
+void rmill_catalog_keep(struct rmill_catalog *catalog);
+void rmill_catalog_release(struct rmill_catalog *catalog);
 
 /* Call `visit` for every entry in path order; or, with `path`, for that entry and all below it. A
  * visit that returns anything but 0 ends it, and is returned. -ENOENT: nothing at `path`. Decodes

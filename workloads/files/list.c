@@ -73,11 +73,27 @@ mode_text(uint32_t mode, char text[10])
     text[9] = '\0';
 }
 
+/* Nearly all names need no escape: those go out in one piece. */
+static void
+name_print(const char *name, uint32_t bytes, bool raw)
+{
+    uint32_t plain = 0;
+
+    while (plain < bytes && name[plain] >= ' ' && name[plain] < 0x7F && name[plain] != '\\') {
+        plain++;
+    }
+    if (plain == bytes) {
+        (void)fwrite(name, 1, bytes, stdout);
+    } else {
+        rmill_escape_print(stdout, name, bytes, raw);
+    }
+}
+
 static void
 owner_print(const char *name, uint32_t bytes, uint32_t id)
 {
     if (bytes > 0) {
-        rmill_escape_print(stdout, name, bytes, false);
+        name_print(name, bytes, false);
     } else {
         (void)printf("%" PRIu32, id);
     }
@@ -107,7 +123,7 @@ text_print(const struct list_job *job, const struct rmill_entry *entry)
     if (job->detailed) {
         details_print(entry);
     }
-    rmill_escape_print(stdout, entry->path, entry->path_bytes, job->raw);
+    name_print(entry->path, entry->path_bytes, job->raw);
     if (job->raw) {
         (void)putchar('\0');
         return ferror(stdout) ? -EIO : 0;
@@ -117,7 +133,7 @@ text_print(const struct list_job *job, const struct rmill_entry *entry)
     }
     if (job->detailed && entry->link_bytes > 0) {
         (void)fputs(entry->type == RMILL_ENTRY_SYMLINK ? " -> " : " link to ", stdout);
-        rmill_escape_print(stdout, entry->link, entry->link_bytes, false);
+        name_print(entry->link, entry->link_bytes, false);
     }
     if (job->detailed && entry->flags != 0) {
         (void)fputs(" (changed while it was packed)", stdout);

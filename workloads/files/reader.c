@@ -150,15 +150,6 @@ findings_tell_call(void *argument)
     return 0;
 }
 
-static void
-catalog_release(struct rmill_catalog *catalog)
-{
-    /* acq_rel: whoever frees has seen all that the others did with it. */
-    if (atomic_fetch_sub_explicit(&catalog->references, 1, memory_order_acq_rel) == 1) {
-        rmill_catalog_destroy(catalog);
-    }
-}
-
 /* --- producing: windows ---------------------------------------------------------------------- */
 
 struct window_loading {
@@ -220,16 +211,13 @@ window_next(struct reader *reader)
 {
     struct rmill_findings findings = {0};
 
-    if (reader->catalog != NULL) {
-        catalog_release(reader->catalog);
-        reader->catalog = NULL;
-    }
+    rmill_catalog_release(reader->catalog);
+    reader->catalog = NULL;
     int code = window_load_next(reader);
 
     if (code != 1) {
         return code;
     }
-    atomic_store_explicit(&reader->catalog->references, 1, memory_order_relaxed);
     reader->next_frame = reader->next_member = 0;
     reader->file_offset = reader->catalog->window.first_file_offset;
     reader->raw_offset = reader->catalog->window.first_raw_offset;
@@ -292,7 +280,7 @@ large_create(struct reader *reader, struct rmill_catalog_member *member)
         return NULL;
     }
     large->catalog = reader->catalog;
-    atomic_fetch_add_explicit(&large->catalog->references, 1, memory_order_relaxed);
+    rmill_catalog_keep(large->catalog);
     large->member = member;
     member->large = large;
     large->next = reader->large_first;
@@ -392,7 +380,7 @@ reader_produce(struct rmill_unit *flow_unit)
         return code;
     }
     unit->catalog = reader->catalog;
-    atomic_fetch_add_explicit(&unit->catalog->references, 1, memory_order_relaxed);
+    rmill_catalog_keep(unit->catalog);
     flow_unit->bytes = unit->compressed_bytes + unit->raw_bytes;
     return 1;
 }
@@ -926,7 +914,7 @@ large_finish(struct reader *reader, struct rmill_large *large, bool whole)
             reader->sink->large_end(reader->sink->context, member, large->handle, good, &findings);
     }
     member->large = NULL;
-    catalog_release(large->catalog);
+    rmill_catalog_release(large->catalog);
     free(large);
     if (findings.first != NULL) {
         (void)rmill_call(reader->home, findings_tell_call, &telling);
@@ -971,7 +959,7 @@ reader_release(struct rmill_unit *flow_unit)
     if (unit->raw != NULL) {
         rmill_core_pool_put(reader->cores[flow_unit->core].pool, unit->raw);
     }
-    catalog_release(unit->catalog);
+    rmill_catalog_release(unit->catalog);
 }
 
 /* --- a run ----------------------------------------------------------------------------------- */
@@ -1031,9 +1019,7 @@ reader_close(struct reader *reader)
         reader->large_first = large->next;
         (void)large_finish(reader, large, false);
     }
-    if (reader->catalog != NULL) {
-        catalog_release(reader->catalog);
-    }
+    rmill_catalog_release(reader->catalog);
     for (uint32_t core = 0; core < rmill_core_count(); core++) {
         (void)rmill_call(core, core_close, reader);
     }

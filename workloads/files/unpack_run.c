@@ -13,6 +13,7 @@ struct unpacking {
     struct rmill_error *error;
     struct rmill_archive archive;
     struct rmill_restore restore;
+    struct rmill_catalog *last; /* The window used last: often the one needed next. */
     _Atomic uint64_t *good; /* A bit per entry number: a symlink or hard link that was proven. */
 };
 
@@ -23,6 +24,9 @@ window_sink(void *context, struct rmill_catalog *catalog, struct rmill_findings 
 {
     struct unpacking *unpacking = context;
 
+    rmill_catalog_release(unpacking->last);
+    unpacking->last = catalog;
+    rmill_catalog_keep(catalog);
     return rmill_restore_directories(&unpacking->restore, catalog, findings);
 }
 
@@ -110,11 +114,20 @@ struct ending {
 };
 
 static int
+window_need(struct unpacking *unpacking, uint32_t index)
+{
+    if (unpacking->last != NULL && unpacking->last->index == index) {
+        return 0;
+    }
+    rmill_catalog_release(unpacking->last);
+    return rmill_catalog_load(&unpacking->archive, index, &unpacking->last, unpacking->error);
+}
+
+static int
 window_end(struct ending *ending, uint32_t index, bool links)
 {
     struct unpacking *unpacking = ending->unpacking;
-    struct rmill_catalog *catalog = NULL;
-    int code = rmill_catalog_load(&unpacking->archive, index, &catalog, unpacking->error);
+    int code = window_need(unpacking, index);
 
     if (code == -EBADMSG) { /* The reader has told of it. */
         unpacking->error->code = 0;
@@ -123,11 +136,10 @@ window_end(struct ending *ending, uint32_t index, bool links)
     if (code < 0) {
         return code;
     }
-    code = links ? rmill_restore_links(&unpacking->restore, catalog, unpacking->good,
+    return links ? rmill_restore_links(&unpacking->restore, unpacking->last, unpacking->good,
                                        &ending->findings)
-                 : rmill_restore_directories_end(&unpacking->restore, catalog, &ending->findings);
-    rmill_catalog_destroy(catalog);
-    return code;
+                 : rmill_restore_directories_end(&unpacking->restore, unpacking->last,
+                                                 &ending->findings);
 }
 
 static int64_t
@@ -231,6 +243,7 @@ rmill_unpack_run(const struct rmill_unpack_options *options, struct rmill_unpack
     if (code < 0 && error->code == 0) {
         (void)rmill_error_set(error, code, "%s: %s", options->target, rmill_errno_text(code));
     }
+    rmill_catalog_release(unpacking->last);
     rmill_restore_close(&unpacking->restore);
     rmill_archive_close(&unpacking->archive);
     free(unpacking->good);

@@ -72,7 +72,7 @@ SIM_A      := $(BUILD)/libringmill-sim.a
 PROGRAM_A  := $(BUILD)/program.a
 PROGRAM    := $(BUILD)/ringmill
 
-.PHONY: all deps demo test test-full check asan tsan coverage sim fuzz stress bench bench-quick guest \
+.PHONY: bench-files all deps demo test test-full check asan tsan coverage sim fuzz stress bench bench-quick guest \
         install uninstall dist clean format lint help tests benches fuzz-targets
 .DEFAULT_GOAL := all
 
@@ -227,6 +227,9 @@ bench: ## every benchmark of an engine primitive, its floor beside it
 bench-quick: ## the same, tiny: proves that they run
 	@$(MAKE) --no-print-directory -j$(JOBS) benches
 	@for b in $(BENCH_BINS); do $$b --quick || exit 1; done
+
+bench-files: all ## pack, verify and unpack beside tar and zstd: make bench-files BENCH_DIR=/usr/share ROUNDS=5
+	@scripts/bench-files.sh $(PROGRAM) $(or $(BENCH_DIR),/usr/share) $(or $(ROUNDS),5)
 
 bench-%: $(BUILD)/tests/bench/bench_% ## one benchmark: make bench-channel
 	@$<

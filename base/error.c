@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,9 @@ rmill_errno_name(int code)
 const char *
 rmill_errno_text(int code)
 {
+    if (abs(code) == EMFILE) { /* Met wherever files are opened: the knob is always the same. */
+        return "Too many open files; raise the limit ('ulimit -n')";
+    }
     const char *text = strerrordesc_np(abs(code));
 
     return text != NULL ? text : "unknown error";

@@ -1,6 +1,7 @@
 #include "cli/job.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "base/macros.h"
 #include "cli/progress.h"
@@ -61,6 +62,19 @@ figures_take(struct rmill_job *job, const struct rmill_engine *engine)
     }
 }
 
+/* A job opens files on every core at once, more of them than the usual soft limit of 1024 on a large
+ * machine. The limit is there for programs that use select(), which this one does not. */
+static void
+descriptors_allow(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static bool
 host_cannot(int code)
 {
@@ -75,6 +89,7 @@ rmill_job_run(struct rmill_job *job)
     struct rmill_error error = {0};
     int code = rmill_signals_start(&signals);
 
+    descriptors_allow();
     if (code < 0) {
         return rmill_command_fail(job->line, "cannot watch for signals: %s",
                                   rmill_errno_text(code));

@@ -205,6 +205,28 @@ expect_status 0
 expect_stderr_has 'removed [12] unfinished file'
 exec 9>&-
 
+# --- several runs for one OUT: each takes only leftovers for leftovers, and the last one to end has the name ------
+mkdir same
+for writer in 1 2 3; do
+    (for _ in {1..15}; do "$RINGMILL" pack -q tree/d/empty -o same/out.tar.zst || exit 1; done) 2> "same-$writer" &
+    writers[writer]=$!
+done
+for writer in 1 2 3; do
+    wait "${writers[writer]}" || { command_shown='three packs to one OUT'; status=$?; fail "$(cat "same-$writer")"; }
+done
+[ "$(ls -A same)" = out.tar.zst ] || fail "packs at once left $(ls -A same)"
+run "$RINGMILL" verify -q same/out.tar.zst
+expect_status 0
+
+# --- a low soft limit of open files is raised as far as allowed; below what is needed the knob is named -------------------
+run bash -c 'ulimit -Sn 64; exec "$@"' - "$RINGMILL" pack -q --cores 8 tree/many -o descriptors.tar.zst
+expect_status 0
+run bash -c 'ulimit -n 16; exec "$@"' - "$RINGMILL" pack -q --cores 1 tree/many -o few.tar.zst
+expect_status 1
+expect_stderr_lines 1
+expect_stderr_has "ulimit -n"
+[ "$(find . -maxdepth 1 -name 'few*' -o -maxdepth 1 -name '.few*' | wc -l)" -eq 0 ] || fail "a failed run left files"
+
 # --- as root: unreadable files are readable, so an ordinary user is needed; a full disk is a small tmpfs ------------------
 [ "$(id -u)" -eq 0 ] || exit 0
 chmod 755 "$work"

@@ -206,14 +206,13 @@ rmill_output_commit(struct rmill_output *output, struct rmill_error *error)
     int code = rmill_fsync(output->file, false);
 
     rmill_pathname_escape(shown, sizeof(shown), output->name, strlen(output->name));
-    if (code >= 0) {
-        step = "close";
-        code = rmill_close(&output->file);
-    }
-    if (code >= 0) {
+    if (code >= 0) { /* Before the close: another run takes what nobody locks for a leftover. */
         step = "rename";
         code = rmill_plain_rename(output->directory, output->temporary, output->directory,
                                   output->name, 0);
+    }
+    if (code >= 0) {
+        (void)rmill_close(&output->file); /* Synced: a close has nothing left to fail at. */
     }
     if (code < 0) {
         rmill_output_abandon(output);

@@ -62,6 +62,9 @@ expect_status 2
 run "$RINGMILL" unpack a.tar.zst --to no/such/parent
 expect_status 1
 expect_stderr_has 'No such file or directory'
+run "$RINGMILL" unpack a.tar.zst --to $'no\e[31m/x'
+expect_status 1
+expect_stderr_has 'no\\x1b\[31m/x: No such file'
 run "$RINGMILL" unpack a.tar.zst --to a.tar.zst
 expect_status 1
 expect_stderr_lines 1

@@ -234,16 +234,17 @@ directory_ensure(struct rmill_restore *restore, const char *path, uint32_t bytes
 static int
 target_open(struct rmill_restore *restore, const char *target, struct rmill_error *error)
 {
+    const char *shown = restore->options.shown;
     int code = rmill_plain_mkdir(AT_FDCWD, target, 0777);
 
     restore->target_made = code == 0;
     if (code < 0 && code != -EEXIST) {
-        return rmill_error_set(error, code, "cannot make the directory %s: %s", target,
+        return rmill_error_set(error, code, "cannot make the directory %s: %s", shown,
                                rmill_errno_text(code));
     }
     restore->target = rmill_plain_open(AT_FDCWD, target, O_PATH | O_DIRECTORY, 0, 0);
     if (restore->target < 0) {
-        return rmill_error_set(error, restore->target, "cannot open the directory %s: %s", target,
+        return rmill_error_set(error, restore->target, "cannot open the directory %s: %s", shown,
                                rmill_errno_text(restore->target));
     }
     return restore->target_made ? made_add(restore, "", 0) : 0;
@@ -251,8 +252,9 @@ target_open(struct rmill_restore *restore, const char *target, struct rmill_erro
 
 /* Exclusive creation decides who is first; the lock tells a living run from a dead one. */
 static int
-marker_put(struct rmill_restore *restore, const char *target, struct rmill_error *error)
+marker_put(struct rmill_restore *restore, struct rmill_error *error)
 {
+    const char *shown = restore->options.shown;
     int fd = rmill_plain_open(restore->target, MARKER, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
                               INSIDE);
 
@@ -263,7 +265,7 @@ marker_put(struct rmill_restore *restore, const char *target, struct rmill_error
         return 0;
     }
     if (fd != -EEXIST) {
-        return rmill_error_set(error, fd, "cannot write into %s: %s", target, rmill_errno_text(fd));
+        return rmill_error_set(error, fd, "cannot write into %s: %s", shown, rmill_errno_text(fd));
     }
     fd = rmill_plain_open(restore->target, MARKER, O_RDWR | O_NOFOLLOW, 0, INSIDE);
     bool alive = fd >= 0 && rmill_plain_lock(fd) == -EAGAIN;
@@ -271,57 +273,67 @@ marker_put(struct rmill_restore *restore, const char *target, struct rmill_error
     if (fd >= 0) {
         (void)rmill_plain_close(fd);
     }
-    return alive ? rmill_error_set(error, -EBUSY, "another unpack is at work in %s", target)
+    return alive ? rmill_error_set(error, -EBUSY, "another unpack is at work in %s", shown)
                  : rmill_error_set(error, -ESTALE,
                                    "an earlier unpack into %s was cut off, and what it "
-                                   "left may be incomplete: remove that directory, or only its "
-                                   "file " MARKER " to keep what is there, and try again",
-                                   target);
+                                   "left may be incomplete: remove that directory, or, to keep "
+                                   "what is there, its file " MARKER " (and .ringmill-*.tmp "
+                                   "below), and try again",
+                                   shown);
+}
+
+/* Bring the target's names to the disk, or all of its file system. */
+static int
+target_sync(const struct rmill_restore *restore, bool names_only)
+{
+    int fd = rmill_plain_open(restore->target, ".", O_RDONLY | O_DIRECTORY, 0, INSIDE);
+
+    if (fd < 0) {
+        return fd;
+    }
+    int code = names_only ? rmill_plain_fsync(fd, false) : rmill_plain_syncfs(fd);
+
+    (void)rmill_plain_close(fd);
+    return code;
 }
 
 int
-rmill_restore_open(struct rmill_restore *restore, const char *target, bool owners,
-                   struct rmill_error *error)
+rmill_restore_open(struct rmill_restore *restore, const char *target,
+                   const struct rmill_restore_options *options, struct rmill_error *error)
 {
     memset(restore, 0, sizeof(*restore));
     restore->target = restore->marker = -1;
-    restore->owners = owners;
+    restore->options = *options;
     restore->seed = rmill_random();
     int code = target_open(restore, target, error);
 
     if (code == -ENOMEM) {
         (void)rmill_error_set(error, code, "no memory to restore");
     }
-    return code < 0 ? code : marker_put(restore, target, error);
-}
-
-static int
-target_sync(const struct rmill_restore *restore)
-{
-    int fd = rmill_plain_open(restore->target, ".", O_RDONLY | O_DIRECTORY, 0, INSIDE);
-    int code = fd < 0 ? fd : rmill_plain_syncfs(fd);
-
-    if (fd >= 0) {
-        (void)rmill_plain_close(fd);
+    code = code < 0 ? code : marker_put(restore, error);
+    /* Directories that were there get files before the marker's name is sure to be on the disk;
+     * those made below the target cannot get there before it. */
+    if (code == 0 && options->sync && !restore->target_made) {
+        code = target_sync(restore, true);
+        if (code < 0) {
+            (void)rmill_error_set(error, code, "cannot write to the directory %s: %s",
+                                  options->shown, rmill_errno_text(code));
+        }
     }
     return code;
 }
 
 int
-rmill_restore_finish(struct rmill_restore *restore, bool sync, struct rmill_error *error)
+rmill_restore_finish(struct rmill_restore *restore, struct rmill_error *error)
 {
-    int code = sync ? target_sync(restore) : 0;
+    bool sync = restore->options.sync;
+    int code = sync ? target_sync(restore, false) : 0;
 
     if (code == 0) {
         code = rmill_plain_unlink(restore->target, MARKER, false);
     }
     if (code == 0 && sync) { /* That the marker is gone should survive a power failure too. */
-        int fd = rmill_plain_open(restore->target, ".", O_RDONLY | O_DIRECTORY, 0, INSIDE);
-
-        code = fd < 0 ? fd : rmill_plain_fsync(fd, false);
-        if (fd >= 0) {
-            (void)rmill_plain_close(fd);
-        }
+        code = target_sync(restore, true);
     }
     return code < 0 ? rmill_error_set(error, code, "cannot bring the files to the disk: %s",
                                       rmill_errno_text(code))
@@ -458,7 +470,7 @@ attributes_set(const struct rmill_restore *restore, int fd, const struct rmill_e
 {
     struct timespec times[2];
     uint32_t mode = entry->mode;
-    int code = restore->owners ? rmill_plain_chown(fd, "", entry->uid, entry->gid) : 0;
+    int code = restore->options.owners ? rmill_plain_chown(fd, "", entry->uid, entry->gid) : 0;
 
     times_of(entry, times);
     if (is_refusal(code)) {
@@ -698,7 +710,7 @@ symlink_make(struct rmill_restore *restore, const struct rmill_entry *entry,
     times_of(entry, times);
     int code = rmill_plain_symlink(entry->link, parent, name);
 
-    if (code == 0 && restore->owners) {
+    if (code == 0 && restore->options.owners) {
         code = rmill_plain_chown(parent, name, entry->uid, entry->gid);
         if (is_refusal(code)) {
             attribute_failed(findings, entry, "owner", code);

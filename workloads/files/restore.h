@@ -24,11 +24,17 @@
 #include "workloads/files/archive.h"
 #include "workloads/files/reader.h"
 
+struct rmill_restore_options {
+    bool owners;       /* Give files to the owners recorded: only root can. */
+    bool sync;         /* Nothing is said to be done before it is on the disk. */
+    const char *shown; /* The target's name in messages, escaped. */
+};
+
 struct rmill_restore {
+    struct rmill_restore_options options;
     int target;       /* O_PATH | O_DIRECTORY */
     int marker;       /* Locked; -1: none. */
     bool target_made; /* This run made the target. */
-    bool owners;      /* Give files to the owners recorded: only root can. */
     uint64_t seed;    /* Of the hashes below, and for temporary names of this run. */
     uint64_t *made;   /* Hashes of the names of directories this run made; open addressing. */
     uint64_t made_count, made_capacity;
@@ -38,11 +44,11 @@ struct rmill_restore {
 
 /* Open or make the target and put the marker into it. -EBUSY: another run is at it; -ESTALE: one
  * was cut off; others from the system; `error` says what to do. */
-int rmill_restore_open(struct rmill_restore *restore, const char *target, bool owners,
-                       struct rmill_error *error);
+int rmill_restore_open(struct rmill_restore *restore, const char *target,
+                       const struct rmill_restore_options *options, struct rmill_error *error);
 
 /* Everything is in place: sync when asked, take the marker away. 0 or -errno with `error`. */
-int rmill_restore_finish(struct rmill_restore *restore, bool sync, struct rmill_error *error);
+int rmill_restore_finish(struct rmill_restore *restore, struct rmill_error *error);
 
 /* Close; without a finish before, the marker stays. */
 void rmill_restore_close(struct rmill_restore *restore);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/escape.h"
 #include "cli/job.h"
 #include "cli/json.h"
 #include "cli/summary.h"
@@ -62,7 +63,7 @@ outcome(struct unpack_job *unpack)
 
     if (unpack->job.result == -ECANCELED) {
         return rmill_command_fail(line, "stopped before the end; what is in %s is incomplete",
-                                  unpack->options.target);
+                                  unpack->options.target_shown);
     }
     if (unpack->job.result < 0) {
         return rmill_command_fail(line, "%s", unpack->error.advice);
@@ -111,6 +112,11 @@ run(struct rmill_command_line *line)
     if (unpack.options.target == NULL || unpack.options.target[0] == '\0') {
         return rmill_command_misuse(line, "say where to with --to DIR");
     }
+    char *archive_shown = rmill_escape_copy(unpack.options.archive, strlen(unpack.options.archive));
+    char *target_shown = rmill_escape_copy(unpack.options.target, strlen(unpack.options.target));
+
+    unpack.options.archive_shown = archive_shown != NULL ? archive_shown : "?";
+    unpack.options.target_shown = target_shown != NULL ? target_shown : "?";
     unpack.job.argument = &unpack;
     unpack.options.context = &unpack;
     unpack.options.done_bytes = &unpack.job.progress.done_bytes;
@@ -119,7 +125,10 @@ run(struct rmill_command_line *line)
     unpack.options.total_items = &unpack.job.progress.total_items;
     int code = rmill_job_run(&unpack.job);
 
-    return code == 0 ? outcome(&unpack) : code;
+    code = code == 0 ? outcome(&unpack) : code;
+    free(archive_shown);
+    free(target_shown);
+    return code;
 }
 
 static const char *const sync_choices[] = {"end", "none", NULL};

@@ -17,6 +17,12 @@ struct unpacking {
     _Atomic uint64_t *good; /* A bit per entry number: a symlink or hard link that was proven. */
 };
 
+static const char *
+target_shown(const struct rmill_unpack_options *options)
+{
+    return options->target_shown != NULL ? options->target_shown : options->target;
+}
+
 /* --- what the reader hands over -------------------------------------------------------------- */
 
 static int
@@ -155,9 +161,7 @@ end_call(void *argument)
     for (uint32_t index = count; code == 0 && index-- > 0;) {
         code = window_end(ending, index, false);
     }
-    return code == 0 ? rmill_restore_finish(&ending->unpacking->restore,
-                                            !ending->unpacking->options->unsynced,
-                                            ending->unpacking->error)
+    return code == 0 ? rmill_restore_finish(&ending->unpacking->restore, ending->unpacking->error)
                      : code;
 }
 
@@ -198,7 +202,7 @@ unpack_all(struct unpacking *unpacking)
                                 unpacking->error);
 
     if (code < 0 && code != -EBADMSG && code != -ECANCELED) {
-        rmill_error_prefix(unpacking->error, "%s", unpacking->options->target);
+        rmill_error_prefix(unpacking->error, "%s", target_shown(unpacking->options));
     }
     if (code == 0) {
         code = (int)rmill_blocking_call(end_call, &ending);
@@ -228,20 +232,25 @@ rmill_unpack_run(const struct rmill_unpack_options *options, struct rmill_unpack
     int code = rmill_archive_open(options->archive, &unpacking->archive, error);
 
     if (code < 0) {
-        rmill_error_prefix(error, "%s", options->archive);
+        rmill_error_prefix(error, "%s",
+                           options->archive_shown != NULL ? options->archive_shown
+                                                          : options->archive);
         free(unpacking);
         return code;
     }
+    struct rmill_restore_options how = {
+        .owners = options->owners, .sync = !options->unsynced, .shown = target_shown(options)};
+
     totals_show(unpacking);
     unpacking->good = calloc(report->entry_count / 64 + 1, sizeof(*unpacking->good));
     code = unpacking->good != NULL
-               ? rmill_restore_open(&unpacking->restore, options->target, options->owners, error)
+               ? rmill_restore_open(&unpacking->restore, options->target, &how, error)
                : rmill_error_set(error, -ENOMEM, "no memory to unpack");
     if (code == 0) {
         code = unpack_all(unpacking);
     }
     if (code < 0 && error->code == 0) {
-        (void)rmill_error_set(error, code, "%s: %s", options->target, rmill_errno_text(code));
+        (void)rmill_error_set(error, code, "%s: %s", target_shown(options), rmill_errno_text(code));
     }
     rmill_catalog_release(unpacking->last);
     rmill_restore_close(&unpacking->restore);

@@ -13,9 +13,11 @@
 struct rmill_unpack_options {
     const char *archive;
     const char *target;
-    uint32_t depth; /* As in struct rmill_reader_options. */
-    bool unsynced;  /* Leave syncing to the system. */
-    bool owners;    /* Give files to the owners recorded: only root can. */
+    const char *archive_shown,
+        *target_shown; /* Their names in messages, escaped; NULL: as above. */
+    uint32_t depth;    /* As in struct rmill_reader_options. */
+    bool unsynced;     /* Leave syncing to the system. */
+    bool owners;       /* Give files to the owners recorded: only root can. */
     /* Told of what was not, or not quite, restored. Home, must not park. May be NULL. */
     void (*told)(void *context, const struct rmill_finding *finding);
     void *context;

@@ -5,8 +5,8 @@
  * disk, also when power is lost right after; once the marker is gone, nothing is missing.
  *
  * Method: one archive (small files, a large one, links, a file that exists already), and for each
- * seed another world: delays, short counts, EINTR, EAGAIN; in some also EIO, ENOSPC, ENOMEM, a power
- * cut before a chosen operation. RMILL_SIM_SEEDS says how many seeds (default 60). */
+ * seed another world: delays, short counts, EINTR, EAGAIN; in some also EIO, ENOSPC, ENOMEM, a
+ * power cut before a chosen operation. RMILL_SIM_SEEDS says how many seeds (default 60). */
 #include "tests/common.h"
 
 #include <stdio.h>

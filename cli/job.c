@@ -62,8 +62,8 @@ figures_take(struct rmill_job *job, const struct rmill_engine *engine)
     }
 }
 
-/* A job opens files on every core at once, more of them than the usual soft limit of 1024 on a large
- * machine. The limit is there for programs that use select(), which this one does not. */
+/* A job opens files on every core at once, on a large machine more than the usual soft limit of
+ * 1024. That limit is there for programs that use select(), which this one does not. */
 static void
 descriptors_allow(void)
 {

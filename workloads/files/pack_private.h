@@ -110,4 +110,9 @@ void rmill_pack_core_deinit(struct pack_core *core);
 int rmill_pack_process(struct pack_job *job, struct pack_unit *unit);
 void rmill_pack_release(struct pack_job *job, struct pack_unit *unit);
 
+/* Open the regular file the walk saw for reading, with its status. 0 or -errno, then nothing is
+ * open; -ESTALE: it is no regular file any more. Never waits for the other end of a fifo. */
+int rmill_pack_open(const struct rmill_member *member, struct rmill_file *file,
+                    struct stat *status);
+
 #endif

@@ -289,29 +289,16 @@ large_close(struct pack_job *job, struct pack_large *large)
 static int
 large_descriptor(const struct rmill_member *member)
 {
-    char access[RMILL_ROOT_PATH_BYTES];
-    const struct rmill_root *root = member->root;
-    const int flags = O_RDONLY | O_NOFOLLOW | O_NOCTTY;
     struct rmill_file file = {.fd = -1};
     struct stat status;
-    int code = 0;
+    int code = rmill_pack_open(member, &file, &status);
 
-    if (rmill_root_access(root, member->path, member->path_bytes, access)) {
-        code = rmill_open(root->directory, access, flags, 0, root->resolve, &file);
-    } else {
-        file.fd = rmill_root_open(root, member->path, member->path_bytes, flags);
-        code = file.fd;
-    }
     if (code < 0) {
         return code;
     }
-    code = rmill_plain_stat(file.fd, "", &status);
-    if (code >= 0 && (status.st_dev != member->device || status.st_ino != member->inode)) {
-        code = -ESTALE;
-    }
-    if (code < 0) {
+    if (status.st_dev != member->device || status.st_ino != member->inode) {
         rmill_plain_close(file.fd);
-        return code;
+        return -ESTALE;
     }
     return file.fd;
 }

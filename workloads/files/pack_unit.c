@@ -71,12 +71,9 @@ status_compare(const struct rmill_member *member, const struct stat *status, uin
 {
     int flags = 0;
 
-    if (!S_ISREG(status->st_mode)) {
-        return -ESTALE;
-    }
     if (status->st_dev != member->device || status->st_ino != member->inode) {
-        if (member->root->resolve ==
-            0) { /* Whoever moved a link on the way could send us anywhere. */
+        if (member->root->resolve == 0) {
+            /* Whoever moved a link on the way could send us anywhere. */
             return -ESTALE;
         }
         flags |= RMILL_ENTRY_CHANGED;
@@ -94,20 +91,43 @@ status_compare(const struct rmill_member *member, const struct stat *status, uin
     return flags;
 }
 
+/* Neither the way there nor the kind of file may have changed since the walk: an open or a read of a
+ * fifo would wait for somebody to write. */
 static int
-member_open(const struct rmill_member *member, struct rmill_file *file)
+member_open_flags(const struct rmill_member *member, int flags, struct rmill_file *file)
 {
     char access[RMILL_ROOT_PATH_BYTES];
+    const struct rmill_root *root = member->root;
 
-    if (rmill_root_access(member->root, member->path, member->path_bytes, access)) {
-        return rmill_open(member->root->directory, access, O_RDONLY | O_NOFOLLOW | O_NOCTTY, 0,
-                          member->root->resolve, file);
+    if (rmill_root_access(root, member->path, member->path_bytes, access)) {
+        return rmill_open(root->directory, access, flags, 0, root->resolve, file);
     }
-    int fd = rmill_root_open(member->root, member->path, member->path_bytes,
-                             O_RDONLY | O_NOFOLLOW | O_NOCTTY);
+    int fd = rmill_root_open(root, member->path, member->path_bytes, flags);
 
     *file = (struct rmill_file){.fd = fd};
     return fd < 0 ? fd : 0;
+}
+
+int
+rmill_pack_open(const struct rmill_member *member, struct rmill_file *file, struct stat *status)
+{
+    const int flags = O_RDONLY | O_NOFOLLOW | O_NOCTTY;
+    int code = member_open_flags(member, flags | O_NONBLOCK, file);
+
+    if (code == -EAGAIN) { /* Somebody has a lease on it, which only regular files have: wait. */
+        code = member_open_flags(member, flags, file);
+    }
+    if (code < 0) {
+        return code;
+    }
+    code = rmill_plain_stat(file->fd, "", status);
+    if (code >= 0 && !S_ISREG(status->st_mode)) {
+        code = -ESTALE;
+    }
+    if (code < 0) {
+        (void)rmill_close(file);
+    }
+    return code < 0 ? code : 0;
 }
 
 /* Read a small file whole to `content`. Returns flags or -errno. */
@@ -116,7 +136,7 @@ content_read(const struct rmill_member *member, uint8_t *content)
 {
     struct rmill_file file;
     struct stat status;
-    int code = member_open(member, &file);
+    int code = rmill_pack_open(member, &file, &status);
 
     if (code < 0) {
         return code;

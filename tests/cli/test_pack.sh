@@ -218,6 +218,10 @@ done
 run "$RINGMILL" verify -q same/out.tar.zst
 expect_status 0
 
+chmod 600 same/out.tar.zst
+run "$RINGMILL" pack -q tree/d/empty -o same/out.tar.zst
+[ "$(stat -c %a same/out.tar.zst)" = 600 ] || fail 'an archive nobody else may read became readable'
+
 # --- a low soft limit of open files is raised as far as allowed; below what is needed the knob is named -------------------
 run bash -c 'ulimit -Sn 64; exec "$@"' - "$RINGMILL" pack -q --cores 8 tree/many -o descriptors.tar.zst
 expect_status 0

@@ -112,6 +112,7 @@ target_look(const char *path, struct rmill_output *output, struct rmill_error *e
         output->replaces = true;
         output->old_device = status.st_dev;
         output->old_inode = status.st_ino;
+        output->old_mode = status.st_mode & 0777;
         return 0;
     } else if (code == -ENOENT) {
         return 0;
@@ -148,6 +149,10 @@ temporary_create(struct rmill_output *output)
     }
     if (code >= 0 && status.st_nlink == 0) {
         code = -EAGAIN;
+    }
+    if (code >= 0 && output->replaces) { /* An archive kept from others stays so. */
+        code = rmill_plain_chmod(fd, output->old_mode);
+        code = code == -EPERM || code == -EOPNOTSUPP ? 0 : code;
     }
     if (code < 0) {
         if (code != -EAGAIN) {

@@ -24,6 +24,7 @@ struct rmill_output {
     char temporary[RMILL_OUTPUT_NAME_BYTES];
     uint64_t device, inode;         /* Of the temporary file. */
     uint64_t old_device, old_inode; /* Of what has the name now. */
+    uint32_t old_mode;              /* Its permissions, which the new file gets. */
     bool replaces;                  /* There is something with the name. */
     uint32_t leftover_count;        /* Removed at create. */
 };

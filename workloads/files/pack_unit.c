@@ -91,10 +91,8 @@ status_compare(const struct rmill_member *member, const struct stat *status, uin
     return flags;
 }
 
-/* Neither the way there nor the kind of file may have changed since the walk: an open or a read of a
- * fifo would wait for somebody to write. */
 static int
-member_open_flags(const struct rmill_member *member, int flags, struct rmill_file *file)
+member_open(const struct rmill_member *member, int flags, struct rmill_file *file)
 {
     char access[RMILL_ROOT_PATH_BYTES];
     const struct rmill_root *root = member->root;
@@ -108,14 +106,16 @@ member_open_flags(const struct rmill_member *member, int flags, struct rmill_fil
     return fd < 0 ? fd : 0;
 }
 
+/* What was a file for the walk may be a fifo by now: an open or a read of it would wait for somebody
+ * to write. */
 int
 rmill_pack_open(const struct rmill_member *member, struct rmill_file *file, struct stat *status)
 {
     const int flags = O_RDONLY | O_NOFOLLOW | O_NOCTTY;
-    int code = member_open_flags(member, flags | O_NONBLOCK, file);
+    int code = member_open(member, flags | O_NONBLOCK, file);
 
     if (code == -EAGAIN) { /* Somebody has a lease on it, which only regular files have: wait. */
-        code = member_open_flags(member, flags, file);
+        code = member_open(member, flags, file);
     }
     if (code < 0) {
         return code;

@@ -80,6 +80,10 @@ if [ "$(id -u)" -eq 0 ] && [ -w /sys/fs/cgroup/memory/cgroup.procs ] && mkdir "$
         (echo $BASHPID > "$group/cgroup.procs" && exec "$RINGMILL" "$@")
     }
     round_trip memory in_group
+    # What is in flight keeps to a quarter of the limit: 24 MiB are two units of 4.5 MB on each of two cores.
+    run in_group pack --cores 2 -C "$work" in -o "$work/flight.tar.zst"
+    expect_status 0
+    expect_stdout_has '^in flight at most 4 chunks,'
     rmdir "$group"
 else
     echo "SKIP limits_of_a_memory_cgroup: cgroup v1 memory controller not writable"

@@ -14,6 +14,7 @@
 #include "workloads/files/walk.h"
 
 #define UNITS_PER_CORE  4u
+#define MEMORY_SHARE    4u /* Of what the process may use, this part for units. */
 #define WINDOWS_LIVE    2u /* One being packed, one being walked. */
 #define ARENA_SPARE     RMILL_MIB(8)
 #define INDEX_COST_NS   (300 * RMILL_NS_PER_US)
@@ -697,14 +698,26 @@ core_init(void *argument)
     return rmill_pack_core_init(job, &job->cores[rmill_core_index()]);
 }
 
+/* Units of a core: as asked, or as many as a small cgroup bears. Never fewer than one. */
+static uint32_t
+core_units_of(const struct pack_job *job, uint64_t unit_bytes)
+{
+    uint32_t depth = job->options->depth;
+    uint64_t allowed = rmill_memory_limit_bytes() / MEMORY_SHARE / job->core_count / unit_bytes;
+
+    if (depth != 0) {
+        return (depth + job->core_count - 1) / job->core_count;
+    }
+    return (uint32_t)rmill_max_u64(rmill_min_u64(UNITS_PER_CORE, allowed), 1);
+}
+
 static int
 cores_init(struct pack_job *job)
 {
     uint64_t raw = rmill_layout_raw_bytes_max(job->options->chunk_bytes);
-    uint32_t depth = job->options->depth;
 
     job->core_count = rmill_core_count();
-    job->core_units = depth != 0 ? (depth + job->core_count - 1) / job->core_count : UNITS_PER_CORE;
+    job->core_units = core_units_of(job, raw + rmill_compressor_bound(raw));
     job->cores =
         aligned_alloc(_Alignof(struct pack_core), (size_t)job->core_count * sizeof(job->cores[0]));
     if (job->cores == NULL) {

@@ -106,8 +106,8 @@ member_open(const struct rmill_member *member, int flags, struct rmill_file *fil
     return fd < 0 ? fd : 0;
 }
 
-/* What was a file for the walk may be a fifo by now: an open or a read of it would wait for somebody
- * to write. */
+/* What was a file for the walk may be a fifo by now: an open or a read of it would wait for
+ * somebody to write. */
 int
 rmill_pack_open(const struct rmill_member *member, struct rmill_file *file, struct stat *status)
 {

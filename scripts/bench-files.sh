@@ -46,7 +46,7 @@ row() { # LABEL WHAT PEER-LABEL
     local ratio=''
     [ -z "${3:-}" ] || ratio=$(awk -v a="$(median "$1")" -v b="$(median "$3")" 'BEGIN { printf "%.2f x %s", b / a, "as fast" }')
     printf '%-26s %7d ms  [%d .. %d]  %6d MB/s  %s\n' "$2" "$(median "$1")" "$(sort -n "$work/$1.ms" | head -1)" \
-        "$(sort -n "$work/$1.ms" | tail -1)" "$(awk -v b="$bytes" -v m="$(median "$1")" 'BEGIN { print b / 1000 / (m > 0 ? m : 1) }')" "$ratio"
+        "$(sort -n "$work/$1.ms" | tail -1)" "$(awk -v b="$bytes" -v m="$(median "$1")" 'BEGIN { printf "%d", b / 1000 / (m > 0 ? m : 1) }')" "$ratio"
 }
 
 echo "$(find "$tree" | wc -l) entries, $((bytes / 1000000)) MB as tar; $(nproc) cores, $(uname -r); on $(stat -f -c %T "$work"); $rounds rounds, median [range]"

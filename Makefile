@@ -228,7 +228,9 @@ bench-quick: ## the same, tiny: proves that they run
 	@$(MAKE) --no-print-directory -j$(JOBS) benches
 	@for b in $(BENCH_BINS); do $$b --quick || exit 1; done
 
-bench-files: all ## pack, verify and unpack beside tar and zstd: make bench-files BENCH_DIR=/usr/share ROUNDS=5
+bench-files: ## pack, verify, unpack beside tar and zstd: make bench-files BENCH_DIR=/usr/share ROUNDS=5
+	@scripts/deps.sh build bench
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@scripts/bench-files.sh $(PROGRAM) $(or $(BENCH_DIR),/usr/share) $(or $(ROUNDS),5)
 
 bench-%: $(BUILD)/tests/bench/bench_% ## one benchmark: make bench-channel

@@ -27,7 +27,9 @@ tar command:tar" ;;
     full)
         echo "clang command:clang
 libclang-rt-14-dev package" ;;
-    bench) ;;
+    bench)
+        echo "zstd command:pzstd
+tar command:tar" ;;
     guest)
         echo "qemu-system-x86 command:qemu-system-x86_64
 busybox-static package

@@ -18,7 +18,7 @@ MAKEFLAGS += --no-builtin-rules
 PACKAGES := liburing numa libxxhash libzstd jansson
 PKG_CONFIG ?= pkg-config
 # No package is looked for by a target that installs them or needs none.
-PACKAGE_FREE := help clean format deps demo test test-full bench guest fuzz lint dist uninstall
+PACKAGE_FREE := help clean format deps demo test test-full bench bench-files guest fuzz lint dist uninstall
 ifneq ($(filter-out $(PACKAGE_FREE),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(strip $(foreach p,$(PACKAGES),$(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null || echo $(p))))
 ifneq ($(MISSING),)

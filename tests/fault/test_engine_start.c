@@ -44,6 +44,19 @@ entries_of(const char *path)
     return count;
 }
 
+/* A thread that was joined may be listed for a moment longer: the join is told before it is reaped. */
+static int
+threads_beyond(int before)
+{
+    int left = entries_of("/proc/self/task") - before;
+
+    for (int tries = 0; left > 0 && tries < 200; tries++) {
+        (void)usleep(10 * 1000);
+        left = entries_of("/proc/self/task") - before;
+    }
+    return left;
+}
+
 static int
 main_fiber(void *argument)
 {
@@ -82,7 +95,7 @@ try_engine(struct finding *finding, bool (*starve)(struct finding *finding, rlim
             (void)setrlimit(RLIMIT_NPROC, &threads_limit);
         }
         (void)prctl(PR_SET_DUMPABLE, 1);
-        finding->threads_left = entries_of("/proc/self/task") - threads;
+        finding->threads_left = threads_beyond(threads);
         finding->descriptors_left = entries_of("/proc/self/fd") - descriptors;
     }
 }

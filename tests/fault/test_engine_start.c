@@ -44,7 +44,8 @@ entries_of(const char *path)
     return count;
 }
 
-/* A thread that was joined may be listed for a moment longer: the join is told before it is reaped. */
+/* A thread that was joined may be listed for a moment longer: the join is told before it is
+ * reaped. */
 static int
 threads_beyond(int before)
 {

@@ -4,7 +4,7 @@
  * pointers are exchanged, and the return is a pop and a jump, because a `ret` whose partner call
  * ran on another stack is mispredicted every time. ucontext elsewhere. The floating-point control
  * words are not switched: nobody here changes them. Tells AddressSanitizer and ThreadSanitizer of
- * every switch, and Valgrind of every stack. */
+ * every switch; engine/fiber.c tells Valgrind of the stacks. */
 #ifndef RMILL_ENGINE_CONTEXT_H
 #define RMILL_ENGINE_CONTEXT_H
 

@@ -11,7 +11,7 @@ enum rmill_verdict {
     RMILL_VERDICT_RETRY,    /* Nothing happened; do the same again (EINTR; EAGAIN of a file). */
     RMILL_VERDICT_ANSWER,   /* A fact about the world for the caller: ENOENT, ENOSPC, EIO ... */
     RMILL_VERDICT_SCARCE,   /* The kernel is short of something (ENOMEM, EMFILE): count it. */
-    RMILL_VERDICT_BUG,      /* Only a mistake of ours gives this (EFAULT, EBADF): panic. */
+    RMILL_VERDICT_BUG,      /* A mistake of the caller (EFAULT, EBADF): answered, never retried. */
 };
 
 /* The verdict on `result` (>= 0, or -errno) of an operation `opcode`. An errno the table does
